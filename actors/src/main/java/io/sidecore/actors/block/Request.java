@@ -1,0 +1,145 @@
+package io.sidecore.actors.block;
+
+import java.lang.foreign.MemorySegment;
+
+/**
+ * A request to a block device, and a slot of its queue's {@link InFlightLedger}: made once, used again and again. The element of a block stream is a
+ * <em>chain</em> of requests, linked by {@link #next()}: what arrived in one poll, at most {@link InFlightLedger#BATCH}. A chain belongs to whoever was handed it; who
+ * hands it on must not look at it again.
+ *
+ * <p>Fields are plain: a request is owned by one thread at a time and handed over through queues.
+ */
+public final class Request {
+    enum State {
+        FREE,
+        OPEN,
+        ANSWERED,
+        ORPHAN
+    }
+
+    private final int slot;
+    private Request next;
+    private BlockOp op;
+    private long offset;
+    private int length;
+    private long cookie;
+    private Slab slab;
+    private int position;
+    private Errno error = Errno.OK;
+
+    State state = State.FREE;
+    long sequence;
+    int generation;
+    int replays;
+    Request freeNext;
+    /** The store has it and has not given it back. */
+    boolean inStore;
+
+    Request(int slot) {
+        this.slot = slot;
+    }
+
+    void open(BlockOp op, long offset, int length, long cookie) {
+        this.op = op;
+        this.offset = offset;
+        this.length = length;
+        this.cookie = cookie;
+        this.error = Errno.OK;
+        this.next = null;
+        this.replays = 0;
+        this.inStore = false;
+    }
+
+    /** The same request once more, in another slot object: its predecessor may still be in a store's hands. */
+    void takeOver(Request predecessor) {
+        open(predecessor.op, predecessor.offset, predecessor.length, predecessor.cookie);
+        slab = predecessor.slab;
+        position = predecessor.position;
+        sequence = predecessor.sequence;
+        replays = predecessor.replays;
+    }
+
+    /** Where its payload lies; set by the queue's guest end when the request arrives. */
+    public void payload(Slab slab, int position) {
+        this.slab = slab;
+        this.position = position;
+    }
+
+    /** Its number in the ledger. */
+    public int slot() {
+        return slot;
+    }
+
+    /** What is asked. */
+    public BlockOp op() {
+        return op;
+    }
+
+    /** First byte on the device. */
+    public long offset() {
+        return offset;
+    }
+
+    /** Bytes asked for; zero for a flush. */
+    public int length() {
+        return length;
+    }
+
+    /** What the guest calls it; meaningful to the guest end only. */
+    public long cookie() {
+        return cookie;
+    }
+
+    /** The order of arrival at its queue. */
+    public long sequence() {
+        return sequence;
+    }
+
+    /** Memory in which the payload lies, beginning at {@link #position()}, {@link #length()} bytes. */
+    public MemorySegment memory() {
+        return slab.memory();
+    }
+
+    /** The slab of the payload; null for a request without. */
+    public Slab slab() {
+        return slab;
+    }
+
+    /** First byte of the payload in {@link #memory()}. */
+    public int position() {
+        return position;
+    }
+
+    /** How it ended; {@link Errno#OK} until it failed. */
+    public Errno error() {
+        return error;
+    }
+
+    /** Says that it failed. */
+    public void fail(Errno why) {
+        error = why;
+    }
+
+    /** The one behind it in its chain, null at the end. */
+    public Request next() {
+        return next;
+    }
+
+    /** Links {@code following} behind it; returns this. */
+    public Request link(Request following) {
+        next = following;
+        return this;
+    }
+
+    /** Takes it out of its chain: returns what followed. */
+    public Request unlink() {
+        var following = next;
+        next = null;
+        return following;
+    }
+
+    @Override
+    public String toString() {
+        return op + " " + offset + "+" + length + " #" + sequence + (error == Errno.OK ? "" : " " + error);
+    }
+}

@@ -1,0 +1,5 @@
+/**
+ * The contract of block devices: the request, which is the element of every block stream and at once a slot of its queue's ledger; the memory its payload lies
+ * in; and the store that serves it. No protocol and no medium: those are devices.
+ */
+package io.sidecore.actors.block;

@@ -1,0 +1,527 @@
+package io.sidecore.actors.core;
+
+import io.sidecore.conf.LoopSettings;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.channels.SelectableChannel;
+import java.nio.channels.SelectionKey;
+import java.nio.channels.Selector;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
+import java.util.function.LongSupplier;
+import org.apache.pekko.stream.Attributes;
+import org.jctools.queues.atomic.MpscUnboundedAtomicArrayQueue;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One thread that in turn runs what was submitted to it, fires its deadlines, polls what is registered with it, and idles by {@link IdlePolicy}. It is the
+ * executor of a Pekko dispatcher ({@link LoopDispatcher}), so the streams of the queues placed on it run on it, and their sockets' readiness is found on
+ * the same thread.
+ *
+ * <p>Nothing on a loop may wait. A turn is bounded by a number of tasks and by time; what is left runs in the next. A task that throws is logged and
+ * counted, and does not stop the loop. The order of submitted tasks is not promised: a simulation shuffles it.
+ *
+ * <p>The same code runs in two ways: {@link #start} gives it a thread of its own; a {@link Simulation} calls {@link #turn()} of many loops on one thread
+ * under a virtual clock.
+ */
+public final class CoreLoop implements Executor {
+    /** How a loop's thread is tied to its core, and how it learns that it was pushed off it: supplied by the platform. */
+    public interface Placement {
+        /** Called once on the loop's thread. Pins it, or does nothing. */
+        void enter();
+
+        /** Involuntary context switches of the calling thread so far; a constant where unknown. */
+        long involuntarySwitches();
+
+        /** No pinning, and no knowledge of context switches. */
+        static Placement floating() {
+            return of(() -> {}, () -> 0);
+        }
+
+        /** A placement of two functions. */
+        static Placement of(Runnable enter, LongSupplier involuntarySwitches) {
+            return new Placement() {
+                @Override
+                public void enter() {
+                    enter.run();
+                }
+
+                @Override
+                public long involuntarySwitches() {
+                    return involuntarySwitches.getAsLong();
+                }
+            };
+        }
+    }
+
+    /** Counters of a loop; written by it, readable by everyone. */
+    public static final class Counters {
+        /** Turns that did something, and the time they took in nanoseconds. */
+        public final Count busyTurns = new Count();
+
+        public final Count busyNanos = new Count();
+        /** Looks at the registered channels and pollers. */
+        public final Count polls = new Count();
+        /** Times it parked, and times another thread had to wake it. */
+        public final Count parks = new Count();
+
+        public final Count wakeUps = new Count();
+        /** Tasks that another thread submitted. */
+        public final Count handOffs = new Count();
+        /** Tasks run, and those that threw. */
+        public final Count tasks = new Count();
+
+        public final Count failures = new Count();
+        /** I/O requests served by queues placed here. */
+        public final Count requests = new Count();
+        /** The longest turn so far, in nanoseconds. */
+        public final Count longestTurnNanos = new Count();
+    }
+
+    private static final Logger LOG = LoggerFactory.getLogger(CoreLoop.class);
+    private static final long NAP_NANOS = 20_000;
+    private static final long MILLI = 1_000_000;
+    private static final int RUNNING = 0;
+    private static final int PARKED = 1;
+
+    private final String name;
+    private final Clock clock;
+    private final LoopSettings limits;
+    private final Placement placement;
+    private final Selector selector;
+    private final long turnNanos;
+    private final Counters counters = new Counters();
+    private final ArrayDeque<Runnable> local = new ArrayDeque<>(256);
+    private final MpscUnboundedAtomicArrayQueue<Runnable> remote = new MpscUnboundedAtomicArrayQueue<>(256);
+    private final Deadlines deadlines = new Deadlines();
+    private final List<Poller> pollers = new ArrayList<>();
+    private final IdlePolicy idle;
+    private final AtomicInteger state = new AtomicInteger();
+    private final AtomicLong running = new AtomicLong();
+    private final Consumer<SelectionKey> onReady = this::ready;
+    private final Simulation simulation;
+
+    private volatile Attributes attributes;
+    private volatile Thread thread;
+    private volatile boolean stopping;
+    private volatile boolean ended;
+    private long now;
+    private long lastWork;
+    private long taskNumber;
+    private long seenSwitches;
+    private int readyChannels;
+    private long requestsBefore;
+
+    /** A loop with a thread of its own, not yet started. */
+    public CoreLoop(String name, Clock clock, LoopSettings limits, Placement placement) {
+        this(name, clock, limits, placement, openSelector(name), null);
+    }
+
+    /** A loop that {@code simulation} drives: no thread, no selector. */
+    CoreLoop(String name, LoopSettings limits, Simulation simulation) {
+        this(name, simulation.clock(), limits, Placement.floating(), null, simulation);
+    }
+
+    private CoreLoop(
+            String name,
+            Clock clock,
+            LoopSettings limits,
+            Placement placement,
+            Selector selector,
+            Simulation simulation) {
+        this.name = name;
+        this.clock = clock;
+        this.limits = limits;
+        this.placement = placement;
+        this.selector = selector;
+        this.simulation = simulation;
+        this.turnNanos = limits.turnTime().toNanos();
+        this.idle = new IdlePolicy(limits.spinMax().toNanos());
+        this.now = clock.nanos();
+        this.lastWork = now;
+    }
+
+    private static Selector openSelector(String name) {
+        try {
+            return Selector.open();
+        } catch (IOException e) {
+            throw new UncheckedIOException(
+                    "core loop " + name + " cannot open a selector; is the limit of open files (ulimit -n) reached?",
+                    e);
+        }
+    }
+
+    /** Its name, also its thread's. */
+    public String name() {
+        return name;
+    }
+
+    /** Its clock. */
+    public Clock clock() {
+        return clock;
+    }
+
+    /** Its bounds. */
+    public LoopSettings limits() {
+        return limits;
+    }
+
+    /** Its counters. */
+    public Counters counters() {
+        return counters;
+    }
+
+    /**
+     * What places a stream on this loop: {@code graph.withAttributes(loop.attributes())}.
+     *
+     * @throws IllegalStateException if the loop was not installed in an actor system by {@link LoopDispatcher#install}
+     */
+    public Attributes attributes() {
+        var installed = attributes;
+        if (installed == null) {
+            throw new IllegalStateException("core loop " + name + " is not installed in an actor system");
+        }
+        return installed;
+    }
+
+    void attributes(Attributes installed) {
+        attributes = installed;
+    }
+
+    /** Number of the task that runs now: one stream's share of a turn is one task. On the loop only. */
+    public long taskNumber() {
+        return taskNumber;
+    }
+
+    /** Whether the caller runs on this loop. */
+    public boolean onLoop() {
+        return simulation == null ? Thread.currentThread() == thread : simulation.running() == this;
+    }
+
+    /** Starts its thread. */
+    public void start() {
+        var started = new Thread(this::runUntilStopped, name);
+        started.setDaemon(true);
+        thread = started;
+        started.start();
+    }
+
+    /** Its thread once started; for reports. */
+    public Thread thread() {
+        return thread;
+    }
+
+    /**
+     * Runs the task on the loop, soon, once. A task submitted by another thread counts as a hand-off.
+     *
+     * @throws RejectedExecutionException if the loop has ended
+     */
+    @Override
+    public void execute(Runnable task) {
+        if (onLoop()) {
+            local.add(task);
+            return;
+        }
+        if (ended) {
+            throw new RejectedExecutionException("core loop " + name + " has ended");
+        }
+        remote.offer(task);
+        // Full fence between the offer and the look at the state, as between parking and the look at the queue: no
+        // wake-up is lost.
+        if (state.getAndAdd(0) == PARKED && state.compareAndSet(PARKED, RUNNING)) {
+            wake();
+        }
+    }
+
+    private void wake() {
+        if (selector != null) {
+            selector.wakeup();
+            LockSupport.unpark(thread);
+        }
+    }
+
+    /** Fires {@code deadline} once the clock reaches {@code at}. Armed again, it moves. On the loop only. */
+    public void arm(Deadline deadline, long at) {
+        assert onLoop() : name;
+        deadlines.arm(deadline, at);
+    }
+
+    /** Takes the deadline back if it is armed. On the loop only. */
+    public void disarm(Deadline deadline) {
+        assert onLoop() : name;
+        deadlines.disarm(deadline);
+    }
+
+    /**
+     * Watches a non-blocking channel. On the loop only.
+     *
+     * @return the key, by which the caller changes its interest and ends the watch
+     * @throws UncheckedIOException if the channel is closed
+     */
+    public SelectionKey register(SelectableChannel channel, int operations, Readiness readiness) {
+        try {
+            var former = channel.keyFor(selector);
+            if (former != null && !former.isValid()) {
+                // It was here before and its cancelled key has not been cleared away yet.
+                select(0);
+            }
+            return channel.register(selector, operations, readiness);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Looks at {@code poller} in every turn. On the loop only. */
+    public void add(Poller poller) {
+        pollers.add(poller);
+    }
+
+    /** Ends {@link #add}. On the loop only. */
+    public void remove(Poller poller) {
+        pollers.remove(poller);
+    }
+
+    /** Lets the loop end once it has run what was submitted so far. Any thread. */
+    public void stop() {
+        stopping = true;
+        state.set(RUNNING);
+        wake();
+    }
+
+    /** Waits until the thread has ended; not on a loop. */
+    public void join(Duration atMost) throws InterruptedException {
+        var t = thread;
+        if (t != null) {
+            t.join(atMost);
+        }
+    }
+
+    /** One bounded turn; returns how much was done, zero if there was nothing to do. */
+    int turn() {
+        now = clock.nanos();
+        var began = now;
+        var work = runTasks(began);
+        work += fireDeadlines();
+        work += poll();
+        if (work > 0) {
+            now = clock.nanos();
+            lastWork = now;
+            counters.busyTurns.add(1);
+            counters.busyNanos.add(now - began);
+            counters.longestTurnNanos.max(now - began);
+        }
+        return work;
+    }
+
+    private int runTasks(long began) {
+        var run = 0;
+        while (run < limits.turnTasks()) {
+            admit();
+            var task = simulation == null ? local.poll() : simulation.pick(local);
+            if (task == null) {
+                break;
+            }
+            taskNumber++;
+            run++;
+            running.setOpaque(taskNumber);
+            guarded(task);
+            if (clock.nanos() - began > turnNanos) {
+                break;
+            }
+        }
+        if (run > 0) {
+            running.setOpaque(0);
+            counters.tasks.add(run);
+        }
+        return run;
+    }
+
+    private void admit() {
+        for (Runnable task; (task = remote.poll()) != null; ) {
+            counters.handOffs.add(1);
+            local.add(task);
+        }
+    }
+
+    private int fireDeadlines() {
+        if (deadlines.isEmpty()) {
+            return 0;
+        }
+        var fired = 0;
+        now = clock.nanos();
+        for (Deadline due; fired < limits.turnTasks() && (due = deadlines.due(now)) != null; fired++) {
+            guarded(due.action);
+        }
+        return fired;
+    }
+
+    private int poll() {
+        var work = 0;
+        for (var i = 0; i < pollers.size(); i++) {
+            work += pollers.get(i).poll();
+        }
+        if (selector != null) {
+            work += select(0);
+        }
+        counters.polls.add(1);
+        return work;
+    }
+
+    /** Looks at the channels; waits at most so many milliseconds. */
+    private int select(long waitMillis) {
+        readyChannels = 0;
+        try {
+            if (waitMillis > 0) {
+                selector.select(onReady, waitMillis);
+            } else {
+                selector.selectNow(onReady);
+            }
+        } catch (IOException e) {
+            LOG.error("core loop {}: polling its channels failed", name, e);
+            counters.failures.add(1);
+        }
+        if (readyChannels > 0) {
+            arrived();
+        }
+        return readyChannels;
+    }
+
+    private void ready(SelectionKey key) {
+        readyChannels++;
+        try {
+            ((Readiness) key.attachment()).ready(key.readyOps());
+        } catch (java.nio.channels.CancelledKeyException e) {
+            LOG.debug("core loop {}: channel closed while it became ready", name);
+        } catch (Throwable t) {
+            failed(t);
+        }
+    }
+
+    private void arrived() {
+        var requests = counters.requests.get();
+        idle.arrived(clock.nanos(), requests - requestsBefore);
+        requestsBefore = requests;
+    }
+
+    private void guarded(Runnable task) {
+        try {
+            task.run();
+        } catch (Throwable t) {
+            failed(t);
+        }
+    }
+
+    private void failed(Throwable t) {
+        counters.failures.add(1);
+        LOG.error("core loop {}: a task threw; the loop goes on", name, t);
+        if (t instanceof VirtualMachineError) {
+            throw (VirtualMachineError) t;
+        }
+    }
+
+    private void runUntilStopped() {
+        placement.enter();
+        seenSwitches = placement.involuntarySwitches();
+        lastWork = clock.nanos();
+        try {
+            while (!stopping) {
+                if (turn() == 0) {
+                    idle();
+                }
+            }
+            // What was submitted before the end still runs, so that nobody waits for an answer in vain.
+            for (var left = 0; left < 100_000 && turnAtEnd() > 0; ) {
+                left++;
+            }
+        } finally {
+            ended = true;
+            admit();
+            try {
+                selector.close();
+            } catch (IOException e) {
+                LOG.warn("core loop {}: closing its selector failed", name, e);
+            }
+        }
+    }
+
+    private int turnAtEnd() {
+        now = clock.nanos();
+        return runTasks(now);
+    }
+
+    private void idle() {
+        now = clock.nanos();
+        if (!pollers.isEmpty() || idle.poll(now, lastWork)) {
+            Thread.onSpinWait();
+            return;
+        }
+        var switches = placement.involuntarySwitches();
+        if (switches != seenSwitches) {
+            seenSwitches = switches;
+            idle.preempted(now);
+        }
+        state.set(PARKED);
+        if (remote.isEmpty() && local.isEmpty() && !stopping) {
+            park();
+        }
+        state.set(RUNNING);
+    }
+
+    private void park() {
+        // An interrupt that a task left behind would make every wait return at once.
+        if (Thread.interrupted()) {
+            LOG.warn("core loop {}: a task interrupted the loop; ignored", name);
+        }
+        counters.parks.add(1);
+        if (deadlines.isEmpty()) {
+            parkFor(Long.MAX_VALUE);
+            return;
+        }
+        var left = deadlines.earliest() - now;
+        if (left >= MILLI) {
+            parkFor(left / MILLI);
+        } else if (left > 4 * NAP_NANOS) {
+            // The selector counts in milliseconds: the last one is passed in naps, between which the channels are
+            // looked at.
+            LockSupport.parkNanos(NAP_NANOS);
+        }
+    }
+
+    private void parkFor(long millis) {
+        var before = remote.isEmpty();
+        if (select(millis == Long.MAX_VALUE ? 3_600_000 : millis) > 0) {
+            lastWork = clock.nanos();
+        } else if (before && !remote.isEmpty()) {
+            counters.wakeUps.add(1);
+        }
+    }
+
+    /** Whether a turn would find something to do at {@code at}: for the simulation. */
+    boolean runnable(long at) {
+        return !local.isEmpty() || !remote.isEmpty() || (!deadlines.isEmpty() && deadlines.earliest() - at <= 0);
+    }
+
+    /** The time of its earliest deadline, {@link Long#MAX_VALUE} if it has none: for the simulation. */
+    long earliestDeadline() {
+        return deadlines.earliest();
+    }
+
+    /** Number of the task that runs now, zero if none does; any thread. */
+    long runningTask() {
+        return running.getOpaque();
+    }
+
+    @Override
+    public String toString() {
+        return "CoreLoop(" + name + ")";
+    }
+}

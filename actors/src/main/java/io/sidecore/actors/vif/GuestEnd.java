@@ -1,0 +1,33 @@
+package io.sidecore.actors.vif;
+
+import io.sidecore.actors.block.Request;
+
+/**
+ * The guest's side of a queue: a connection, a virtqueue, a ring. It turns what the guest sends into requests and answers into what the guest receives; it keeps the
+ * socket, the codec's state and the payload memory, all of which outlive the streams. Everything is called on the queue's loop and must not wait.
+ */
+public interface GuestEnd {
+    /** Begins to listen on the queue's present loop; tells the queue by {@link Queue#ready()} when there is something to {@link #receive()}. Called again after a move. */
+    void attach(Queue queue);
+
+    /** Stops listening: nothing of it stays on the loop. */
+    void detach();
+
+    /**
+     * The next requests, opened in the queue's ledger: a chain of at most {@link io.sidecore.actors.block.InFlightLedger#BATCH}, or null when the guest has not sent any or no room is left for more. After a
+     * null {@link Queue#ready()} is called once that changes.
+     */
+    Request receive();
+
+    /** Answers a chain of requests, in this order; frees each in the ledger once its answer has left. */
+    void answer(Request chain);
+
+    /** Gives a read that is replayed new memory: a store may still write into the old. */
+    void renew(Request read);
+
+    /** A store gave back a request that was replaced meanwhile: its memory is no longer held by it. */
+    void release(Request orphan);
+
+    /** The queue has ended: let go of the guest. {@code reason} for the log. */
+    void close(String reason);
+}

@@ -1,0 +1,519 @@
+package io.sidecore.actors.vif;
+
+import io.sidecore.actors.block.Chain;
+import io.sidecore.actors.block.Errno;
+import io.sidecore.actors.block.InFlightLedger;
+import io.sidecore.actors.block.Request;
+import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.actors.core.Deadline;
+import io.sidecore.conf.VifSettings;
+import java.util.ArrayDeque;
+import java.util.EnumSet;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import org.apache.pekko.stream.Materializer;
+import org.apache.pekko.stream.javadsl.BidiFlow;
+import org.apache.pekko.stream.javadsl.Flow;
+import org.apache.pekko.stream.javadsl.Sink;
+import org.apache.pekko.stream.javadsl.Source;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A queue of a VIF: the place where one guest end meets, generation after generation, the stream that serves it. What must survive a change is here: the in-flight ledger, what is to be
+ * replayed, the loop it is placed on.
+ *
+ * <pre>
+ *   NEW → RUNNING ⇄ STALLING → (FENCING →) RUNNING          CLOSED from everywhere
+ *                   complete    lost chain     generation + 1,
+ *                   the source  and store      replay by sequence
+ * </pre>
+ *
+ * <p>A change stalls the queue, lets the chain drain, and runs the same line again on the new chain or loop. What does not drain within {@code drainMax} is given up: nothing more of the old chain reaches the
+ * store, the store itself is fenced and replaced if it still has requests, and only then are the unanswered ones issued again. If the fence takes longer than {@code stallMax}, the volume fails.
+ *
+ * <p>Everything but {@link #loop()}, {@link #start}, {@link #change}, {@link #close} and the counters is called on the loop.
+ */
+public final class Queue {
+    /** States of a queue. */
+    public enum State {
+        NEW,
+        RUNNING,
+        STALLING,
+        FENCING,
+        CLOSED
+    }
+
+    /** What a change did: how long the queue stalled, how many requests were issued again, and whether the old chain was lost. */
+    public record Changed(long stallNanos, int replayed, boolean lost) {}
+
+    private static final Logger LOG = LoggerFactory.getLogger(Queue.class);
+    private static final Map<State, EnumSet<State>> LEGAL = Map.of(
+            State.NEW, EnumSet.of(State.RUNNING, State.CLOSED),
+            State.RUNNING, EnumSet.of(State.STALLING),
+            State.STALLING, EnumSet.of(State.RUNNING, State.FENCING, State.CLOSED),
+            State.FENCING, EnumSet.of(State.RUNNING, State.CLOSED),
+            State.CLOSED, EnumSet.noneOf(State.class));
+
+    private record Change(Route route, CoreLoop loop, CompletableFuture<Changed> done) {}
+
+    private final String name;
+    private final VifSettings limits;
+    private final GuestEnd end;
+    private final Materializer materializer;
+    private final Runnable onClosed;
+    private final LifeCycle<State> life;
+    private final InFlightLedger ledger;
+    private final ArrayDeque<Request> replay = new ArrayDeque<>();
+    private final ArrayDeque<Change> changes = new ArrayDeque<>();
+    private final Chain batch = new Chain();
+    private final Deadline patience = new Deadline(this::impatient);
+    private final Stages stages;
+
+    private volatile CoreLoop loop;
+    private volatile Route route;
+    private volatile int generation;
+    private QueueStages.FromGuest.Logic source;
+    private QueueStages.ToGuest.Logic sink;
+    private StorePort port;
+    private Change change;
+    private String closing;
+    private boolean chainEnded;
+    private boolean reopen;
+    private long stalledAt;
+    private int replayed;
+    private boolean lost;
+
+    /**
+     * A queue that does not run yet.
+     *
+     * @param onClosed called on the loop once the queue has ended and everything of it was let go
+     */
+    public Queue(
+            String name,
+            VifSettings limits,
+            CoreLoop loop,
+            Route route,
+            GuestEnd end,
+            Materializer materializer,
+            Runnable onClosed) {
+        this.name = name;
+        this.limits = limits;
+        this.loop = loop;
+        this.route = route;
+        this.end = end;
+        this.materializer = materializer;
+        this.onClosed = onClosed;
+        this.life = new LifeCycle<>("queue " + name, State.NEW, LEGAL);
+        this.ledger = new InFlightLedger(limits.slots());
+        this.stages = new Stages(loop.clock());
+    }
+
+    /** Its name: the VIF's, and a number. */
+    public String name() {
+        return name;
+    }
+
+    /** The loop it is placed on; changes with a move. Any thread. */
+    public CoreLoop loop() {
+        return loop;
+    }
+
+    /** What lies behind it. Any thread. */
+    public Route route() {
+        return route;
+    }
+
+    /** How many streams have served it. Any thread. */
+    public int generation() {
+        return generation;
+    }
+
+    /** Its state. Any thread. */
+    public State state() {
+        return life.state();
+    }
+
+    /** Its bounds. */
+    public VifSettings limits() {
+        return limits;
+    }
+
+    /** Its ledger, for the guest end. */
+    public InFlightLedger ledger() {
+        return ledger;
+    }
+
+    /** Where its time goes. */
+    public Stages stages() {
+        return stages;
+    }
+
+    /** Runs it on its loop. Any thread, once. */
+    public void start() {
+        loop.execute(() -> {
+            end.attach(this);
+            tryRun();
+        });
+    }
+
+    /**
+     * Another route or another loop, or both, while I/O goes on. Changes of a queue happen one after the other. Any thread.
+     *
+     * @return completed on the loop once the new stream runs; failed if the queue ended before
+     */
+    public CompletionStage<Changed> change(Route to, CoreLoop on) {
+        var done = new CompletableFuture<Changed>();
+        submit(() -> enqueue(new Change(to, on, done)));
+        return done;
+    }
+
+    /** The same route on the same loop once more, through the volume's present store. Any thread. */
+    CompletionStage<Void> reopen() {
+        var done = new CompletableFuture<Changed>();
+        submit(() -> enqueue(new Change(null, null, done)));
+        // A queue that ended meanwhile has nothing to move over.
+        return done.handle((changed, e) -> null);
+    }
+
+    /** Ends it: requests in flight are still answered if the guest end can, then everything is let go. Any thread. */
+    public void close(String reason) {
+        submit(() -> {
+            if (life.is(State.CLOSED) || closing != null) {
+                return;
+            }
+            closing = reason;
+            if (life.is(State.NEW)) {
+                closed();
+            } else if (life.is(State.RUNNING)) {
+                stall();
+            }
+        });
+    }
+
+    /** Runs a task on whatever loop the queue is on when the task's turn comes. */
+    private void submit(Runnable task) {
+        var target = loop;
+        target.execute(() -> {
+            if (target == loop) {
+                task.run();
+            } else {
+                submit(task);
+            }
+        });
+    }
+
+    /** The guest end has something to receive, or room again. On the loop. */
+    public void ready() {
+        if (source != null) {
+            source.ready();
+        }
+    }
+
+    /** Whether the stream waits for the guest; if not, the guest end need not look. On the loop. */
+    public boolean wanted() {
+        return source != null && source.waiting();
+    }
+
+    // --- a generation
+    // -------------------------------------------------------------------------------------------------
+
+    private void run() {
+        generation++;
+        life.to(State.RUNNING);
+        chainEnded = false;
+        reopen = false;
+        var volume = route.volume();
+        volume.attach(this);
+        port = new StorePort(this, volume.store());
+        Flow<Request, Request, ?> resource = Flow.fromGraph(port.stage());
+        var site = new Interposer.Site(this, loop);
+        var interposers = route.interposers();
+        for (var i = interposers.size() - 1; i >= 0; i--) {
+            resource = BidiFlow.fromGraph(interposers.get(i).stage(site)).join(resource);
+        }
+        flow().join(resource).withAttributes(loop.attributes()).run(materializer);
+    }
+
+    /** Runs the next generation, or ends the queue if that cannot be. */
+    private void tryRun() {
+        try {
+            run();
+        } catch (RuntimeException e) {
+            LOG.error("queue {}: cannot be served through {}", name, route, e);
+            closing = "it cannot be served: " + e.getMessage();
+            closed();
+        }
+    }
+
+    /** What the guest sends and receives in the present generation; one-shot. */
+    private Flow<Request, Request, ?> flow() {
+        return Flow.fromSinkAndSource(
+                Sink.fromGraph(new QueueStages.ToGuest(this, generation)),
+                Source.fromGraph(new QueueStages.FromGuest(this, generation)));
+    }
+
+    boolean sourceStarted(QueueStages.FromGuest.Logic started, int of) {
+        if (of != generation || !life.is(State.RUNNING)) {
+            return false;
+        }
+        source = started;
+        if (change != null) {
+            var done = change.done();
+            change = null;
+            done.complete(new Changed(loop.clock().nanos() - stalledAt, replayed, lost));
+        }
+        if (closing != null || reopen || !changes.isEmpty()) {
+            loop.execute(this::stallIfDue);
+        }
+        return true;
+    }
+
+    void sourceStopped(QueueStages.FromGuest.Logic stopped) {
+        if (source == stopped) {
+            source = null;
+            if (life.is(State.RUNNING)) {
+                // Nobody asked for it: some stage ended or failed by itself.
+                drained(generation, new IllegalStateException("the stream ended by itself"));
+            }
+        }
+    }
+
+    void sinkStarted(QueueStages.ToGuest.Logic started, int of) {
+        if (of == generation) {
+            sink = started;
+        }
+    }
+
+    boolean emits(int of) {
+        return of == generation && life.is(State.RUNNING);
+    }
+
+    /** The next chain for the stream: what is to be replayed, then what the guest sends. */
+    Request next() {
+        if (!replay.isEmpty()) {
+            for (var i = 0; i < InFlightLedger.BATCH && !replay.isEmpty(); i++) {
+                batch.add(replay.poll());
+            }
+            return batch.take();
+        }
+        return end.receive();
+    }
+
+    /** A chain of completions has come through. */
+    void answer(Request chain, int of) {
+        stages.lap(Stages.INTERPOSE);
+        var answered = 0;
+        while (chain != null) {
+            var following = chain.unlink();
+            if (of != generation) {
+                ledger.answer(chain, of);
+            } else if (chain.error() == Errno.RETURNED) {
+                if (life.is(State.RUNNING)) {
+                    ledger.bounced(chain);
+                    reopen = true;
+                }
+            } else if (ledger.answer(chain, of)) {
+                batch.add(chain);
+                answered++;
+            }
+            chain = following;
+        }
+        if (answered > 0) {
+            loop.counters().requests.add(answered);
+            end.answer(batch.take());
+            stages.lap(Stages.SIGNAL);
+            stages.end(loop.taskNumber(), answered);
+        }
+        if (reopen) {
+            loop.execute(this::stallIfDue);
+        }
+    }
+
+    // --- a change
+    // -----------------------------------------------------------------------------------------------------
+
+    private void enqueue(Change wanted) {
+        if (life.is(State.CLOSED) || closing != null) {
+            wanted.done().completeExceptionally(new IllegalStateException("queue " + name + " has ended"));
+            return;
+        }
+        changes.add(wanted);
+        stallIfDue();
+    }
+
+    private void stallIfDue() {
+        var due = closing != null || reopen || !changes.isEmpty();
+        // Before the source has started there is nothing to stall; it looks again when it starts.
+        if (due && life.is(State.RUNNING) && source != null) {
+            stall();
+        }
+    }
+
+    private void stall() {
+        life.to(State.STALLING);
+        stalledAt = loop.clock().nanos();
+        lost = false;
+        if (change == null) {
+            change = changes.poll();
+        }
+        loop.arm(patience, stalledAt + limits.drainMax().toNanos());
+        if (source != null) {
+            source.stall();
+        }
+    }
+
+    /** The stream of this generation has ended: all that was in it has come back, or it failed. */
+    void drained(int of, Throwable failure) {
+        if (of != generation || chainEnded) {
+            return;
+        }
+        chainEnded = true;
+        if (life.is(State.RUNNING)) {
+            LOG.error("queue {}: its chain {} broke; requests in flight are issued again", name, route, failure);
+            stall();
+        } else if (!life.is(State.STALLING)) {
+            return;
+        }
+        var broken = failure != null;
+        loop.execute(() -> {
+            if (of == generation && life.is(State.STALLING)) {
+                if (broken) {
+                    giveUpChain();
+                } else {
+                    resume(false);
+                }
+            }
+        });
+    }
+
+    private void impatient() {
+        if (life.is(State.STALLING)) {
+            LOG.warn(
+                    "queue {}: {} requests did not drain within {}; their chain is given up",
+                    name,
+                    ledger.open(),
+                    limits.drainMax());
+            giveUpChain();
+        } else if (life.is(State.FENCING)) {
+            route.volume()
+                    .fail("its store could not be fenced within " + limits.stallMax() + "; " + ledger.open()
+                            + " requests of queue " + name + " are unaccounted for");
+            resume(true);
+        }
+    }
+
+    private void giveUpChain() {
+        chainEnded = true;
+        port.close();
+        if (source != null) {
+            source.abort();
+        }
+        if (sink != null) {
+            sink.abort();
+        }
+        if (!ledger.anyInStore()) {
+            resume(true);
+            return;
+        }
+        life.to(State.FENCING);
+        loop.arm(patience, loop.clock().nanos() + limits.stallMax().toNanos());
+        var store = port.store();
+        route.volume().replace(store);
+        var of = generation;
+        store.fence()
+                .whenComplete((cleared, e) -> submit(() -> {
+                    if (of == generation && life.is(State.FENCING)) {
+                        if (e != null) {
+                            route.volume().fail("its store could not be fenced: " + e);
+                        }
+                        resume(true);
+                    }
+                }));
+    }
+
+    private void resume(boolean chainLost) {
+        loop.disarm(patience);
+        lost = chainLost;
+        source = null;
+        sink = null;
+        if (closing != null) {
+            giveBackAll(chainLost);
+            closed();
+            return;
+        }
+        var from = route;
+        if (change != null && change.route() != null) {
+            route = change.route();
+        }
+        if (from.volume() != route.volume()) {
+            from.volume().detach(this);
+        }
+        prepareReplay(chainLost);
+        var target = change != null && change.loop() != null ? change.loop() : loop;
+        if (target == loop) {
+            tryRun();
+        } else {
+            end.detach();
+            loop = target;
+            target.execute(() -> {
+                end.attach(this);
+                tryRun();
+            });
+        }
+    }
+
+    private void prepareReplay(boolean chainLost) {
+        replay.clear();
+        replayed = 0;
+        for (var request : ledger.replay(generation + 1, chainLost)) {
+            if (InFlightLedger.replays(request) > limits.replayMax()) {
+                request.fail(Errno.EIO);
+                ledger.answer(request, generation + 1);
+                end.answer(request);
+                continue;
+            }
+            if (request.slab() == null && request.length() > 0) {
+                end.renew(request);
+            }
+            replay.add(request);
+            replayed++;
+        }
+    }
+
+    void orphanReturned(Request orphan) {
+        ledger.returned(orphan);
+        end.release(orphan);
+    }
+
+    private void giveBackAll(boolean chainLost) {
+        ledger.replay(generation + 1, chainLost);
+        generation++;
+    }
+
+    private void closed() {
+        if (life.is(State.RUNNING)) {
+            life.to(State.STALLING);
+        }
+        life.to(State.CLOSED);
+        loop.disarm(patience);
+        route.volume().detach(this);
+        end.detach();
+        end.close(closing);
+        var ended = new IllegalStateException("queue " + name + " has ended: " + closing);
+        if (change != null) {
+            change.done().completeExceptionally(ended);
+            change = null;
+        }
+        for (Change c; (c = changes.poll()) != null; ) {
+            c.done().completeExceptionally(ended);
+        }
+        onClosed.run();
+    }
+
+    @Override
+    public String toString() {
+        return "Queue(" + name + " " + life.state() + " on " + loop.name() + ")";
+    }
+}

@@ -1,0 +1,112 @@
+package io.sidecore.actors.vif;
+
+import io.sidecore.actors.core.Clock;
+import io.sidecore.actors.core.Count;
+
+/**
+ * Where the time of a batch goes, stage by stage, from the first byte read to the last byte written. One batch in {@link #EVERY} is timed, if it is answered in
+ * the task in which it arrived; the stages then add up to the whole. Written on the queue's loop, readable by everyone.
+ */
+public final class Stages {
+    /** Reading from the guest. */
+    public static final int QUEUE = 0;
+    /** Decoding into requests. */
+    public static final int DEMULTIPLEX = 1;
+    /** The stream and its interposers, both ways. */
+    public static final int INTERPOSE = 2;
+    /** The store: for a memory volume, the copy. */
+    public static final int STORE = 3;
+    /** Encoding and writing the answers. */
+    public static final int SIGNAL = 4;
+
+    /** One batch of so many is timed. */
+    public static final int EVERY = 16;
+
+    private static final String[] NAMES = {"queue", "demultiplex", "interpose", "store", "signal"};
+
+    private final Clock clock;
+    private final Count[] nanos = new Count[NAMES.length];
+    private final long[] laps = new long[NAMES.length];
+    private final Count endToEnd = new Count();
+    private final Count batches = new Count();
+    private final Count timed = new Count();
+    private final Count requests = new Count();
+    private boolean timing;
+    private long began;
+    private long mark;
+    private long task;
+    private int skip;
+
+    Stages(Clock clock) {
+        this.clock = clock;
+        for (var i = 0; i < nanos.length; i++) {
+            nanos[i] = new Count();
+        }
+    }
+
+    /** Names of the stages, in order. */
+    public static String[] names() {
+        return NAMES.clone();
+    }
+
+    /** Nanoseconds of the timed batches in a stage. */
+    public long nanos(int stage) {
+        return nanos[stage].get();
+    }
+
+    /** Nanoseconds of the timed batches from end to end. */
+    public long endToEndNanos() {
+        return endToEnd.get();
+    }
+
+    /** Batches that were timed. */
+    public long timed() {
+        return timed.get();
+    }
+
+    /** Batches answered. */
+    public long batches() {
+        return batches.get();
+    }
+
+    /** Requests answered. */
+    public long requests() {
+        return requests.get();
+    }
+
+    /** A batch may begin here. */
+    public void begin(long taskNumber) {
+        timing = ++skip >= EVERY;
+        if (timing) {
+            skip = 0;
+            task = taskNumber;
+            java.util.Arrays.fill(laps, 0);
+            began = mark = clock.nanos();
+        }
+    }
+
+    /** The time since the last lap belongs to {@code stage}. */
+    public void lap(int stage) {
+        if (timing) {
+            var now = clock.nanos();
+            laps[stage] += now - mark;
+            mark = now;
+        }
+    }
+
+    /** A batch was answered. */
+    void end(long taskNumber, int answered) {
+        batches.add(1);
+        requests.add(answered);
+        if (timing) {
+            timing = false;
+            if (taskNumber == task) {
+                for (var i = 0; i < laps.length; i++) {
+                    nanos[i].add(laps[i]);
+                }
+                endToEnd.add(mark - began);
+                timed.add(1);
+            }
+        }
+    }
+}

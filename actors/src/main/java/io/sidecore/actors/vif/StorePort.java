@@ -1,0 +1,179 @@
+package io.sidecore.actors.vif;
+
+import io.sidecore.actors.block.Chain;
+import io.sidecore.actors.block.InFlightLedger;
+import io.sidecore.actors.block.Request;
+import io.sidecore.actors.block.Store;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.apache.pekko.stream.Attributes;
+import org.apache.pekko.stream.FlowShape;
+import org.apache.pekko.stream.Inlet;
+import org.apache.pekko.stream.Outlet;
+import org.apache.pekko.stream.stage.AbstractInHandler;
+import org.apache.pekko.stream.stage.AbstractOutHandler;
+import org.apache.pekko.stream.stage.AsyncCallback;
+import org.apache.pekko.stream.stage.GraphStage;
+import org.apache.pekko.stream.stage.GraphStageLogic;
+import org.jctools.queues.atomic.MpscLinkedAtomicQueue;
+
+/**
+ * Where one generation of a queue meets its store: the last stage of the chain, and the place where a store gives back what it finished later. The stage ends with its generation; the port stays as long
+ * as the store has something of it, so that no completion gets lost.
+ */
+final class StorePort implements Store.Completions {
+    private final Queue queue;
+    private final Store store;
+    private final MpscLinkedAtomicQueue<Request> returned = new MpscLinkedAtomicQueue<>();
+    private final AtomicBoolean collecting = new AtomicBoolean();
+    private final Runnable collect = this::collect;
+    private final Chain finished = new Chain();
+    private boolean closed;
+    private Logic logic;
+
+    StorePort(Queue queue, Store store) {
+        this.queue = queue;
+        this.store = store;
+    }
+
+    Store store() {
+        return store;
+    }
+
+    /** From now on nothing of this generation reaches the store. On the loop. */
+    void close() {
+        closed = true;
+        // What it finished but could not hand on any more is no longer in its hands.
+        InFlightLedger.backFromStore(finished.take());
+    }
+
+    GraphStage<FlowShape<Request, Request>> stage() {
+        return new Stage();
+    }
+
+    @Override
+    public void complete(Request request) {
+        returned.offer(request);
+        if (collecting.compareAndSet(false, true)) {
+            queue.loop().execute(collect);
+        }
+    }
+
+    private void collect() {
+        var loop = queue.loop();
+        if (!loop.onLoop()) {
+            loop.execute(collect);
+            return;
+        }
+        collecting.set(false);
+        for (Request request; (request = returned.poll()) != null; ) {
+            if (InFlightLedger.isOrphan(request)) {
+                queue.orphanReturned(request);
+            } else if (closed) {
+                request.unlink();
+                InFlightLedger.backFromStore(request);
+            } else {
+                request.unlink();
+                finished.add(request);
+            }
+        }
+        if (logic != null && !finished.isEmpty()) {
+            logic.wake();
+        }
+    }
+
+    private final class Stage extends GraphStage<FlowShape<Request, Request>> {
+        private final Inlet<Request> in = Inlet.create("requests");
+        private final Outlet<Request> out = Outlet.create("completions");
+        private final FlowShape<Request, Request> shape = FlowShape.of(in, out);
+
+        @Override
+        public FlowShape<Request, Request> shape() {
+            return shape;
+        }
+
+        @Override
+        public GraphStageLogic createLogic(Attributes attributes) {
+            return new Logic(this);
+        }
+    }
+
+    private final class Logic extends GraphStageLogic {
+        private final Inlet<Request> in;
+        private final Outlet<Request> out;
+        private AsyncCallback<StorePort> wake;
+        private int outstanding;
+
+        Logic(Stage stage) {
+            super(stage.shape);
+            this.in = stage.in;
+            this.out = stage.out;
+            setHandler(in, new AbstractInHandler() {
+                @Override
+                public void onPush() {
+                    serve(grab(in));
+                }
+
+                @Override
+                public void onUpstreamFinish() {
+                    emit();
+                }
+            });
+            setHandler(out, new AbstractOutHandler() {
+                @Override
+                public void onPull() {
+                    emit();
+                }
+            });
+        }
+
+        @Override
+        public void preStart() {
+            wake = createAsyncCallback(port -> emit());
+            logic = this;
+            pull(in);
+        }
+
+        @Override
+        public void postStop() {
+            logic = null;
+        }
+
+        void wake() {
+            wake.invoke(StorePort.this);
+        }
+
+        private void serve(Request chain) {
+            if (closed) {
+                // The queue has given this generation up; its ledger issues the requests again.
+                return;
+            }
+            var count = 0;
+            for (var r = chain; r != null; r = r.next()) {
+                count++;
+            }
+            outstanding += count;
+            InFlightLedger.handedToStore(chain);
+            var stages = queue.stages();
+            stages.lap(Stages.INTERPOSE);
+            var done = store.serve(chain, StorePort.this);
+            stages.lap(Stages.STORE);
+            finished.append(done);
+            emit();
+            if (!isClosed(in)) {
+                pull(in);
+            }
+        }
+
+        private void emit() {
+            if (!finished.isEmpty() && isAvailable(out)) {
+                outstanding -= finished.count();
+                var chain = finished.take();
+                InFlightLedger.backFromStore(chain);
+                push(out, chain);
+            }
+            if (isClosed(in) && outstanding == 0) {
+                completeStage();
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+package io.sidecore.actors.vif;
+
+import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.actors.core.Loops;
+import io.sidecore.conf.Placement;
+import io.sidecore.conf.VifSettings;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.UnaryOperator;
+import org.apache.pekko.actor.typed.ActorRef;
+import org.apache.pekko.actor.typed.Behavior;
+import org.apache.pekko.actor.typed.javadsl.AbstractBehavior;
+import org.apache.pekko.actor.typed.javadsl.ActorContext;
+import org.apache.pekko.actor.typed.javadsl.Behaviors;
+import org.apache.pekko.actor.typed.javadsl.Receive;
+import org.apache.pekko.pattern.StatusReply;
+import org.apache.pekko.stream.Materializer;
+
+/**
+ * A virtual interface: the end of a device that a guest holds. It owns the queues and decides what lies behind them and where they run; no I/O passes through it. A change applies to every queue, and to those
+ * that come later.
+ */
+public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Command> {
+    /** Classes of devices. */
+    public enum DeviceClass {
+        BLOCK
+    }
+
+    /** States of a VIF. */
+    public enum State {
+        ATTACHED,
+        DESTROYING,
+        DESTROYED
+    }
+
+    /** What a VIF is told and asked; privileged: a guest has no reference to it. */
+    public sealed interface Command {
+        /** A guest brings another queue. */
+        record Connect(GuestEnd end) implements Command {}
+
+        /** Puts an interposer at a position, 0 being nearest to the guest; a position beyond the end means the end. */
+        record Insert(Interposer interposer, int position, ActorRef<StatusReply<Done>> replyTo) implements Command {}
+
+        /** Takes the interposer of this name out. */
+        record Remove(String interposer, ActorRef<StatusReply<Done>> replyTo) implements Command {}
+
+        /** Moves one queue to the loop of this name. */
+        record Move(String queue, String loop, ActorRef<StatusReply<Done>> replyTo) implements Command {}
+
+        /** Places all queues anew. */
+        record Place(Placement placement, ActorRef<StatusReply<Done>> replyTo) implements Command {}
+
+        /** Asks for its state. */
+        record Inspect(ActorRef<Status> replyTo) implements Command {}
+
+        /** Ends all queues, then itself. */
+        record Destroy(String reason, ActorRef<StatusReply<Done>> replyTo) implements Command {}
+    }
+
+    private record QueueClosed(Queue queue) implements Command {}
+
+    /** What a change did, queue by queue. */
+    public record Done(List<Queue.Changed> queues) {}
+
+    /** A queue as seen from outside. */
+    public record QueueStatus(String name, String loop, Queue.State state, int generation, Stages stages) {}
+
+    /** A VIF as seen from outside. */
+    public record Status(
+            String id,
+            DeviceClass deviceClass,
+            String owner,
+            State state,
+            Placement placement,
+            String volume,
+            List<String> interposers,
+            List<QueueStatus> queues) {}
+
+    /**
+     * What a VIF is made of.
+     *
+     * @param id unique in its host
+     * @param owner the VM that holds it, or who else
+     */
+    public record Definition(
+            String id,
+            String owner,
+            Route route,
+            Placement placement,
+            VifSettings limits,
+            Loops loops,
+            Materializer materializer) {}
+
+    private static final Map<State, EnumSet<State>> LEGAL = Map.of(
+            State.ATTACHED, EnumSet.of(State.DESTROYING),
+            State.DESTROYING, EnumSet.of(State.DESTROYED),
+            State.DESTROYED, EnumSet.noneOf(State.class));
+
+    private final Definition definition;
+    private final LifeCycle<State> life;
+    private final Map<String, Queue> queues = new LinkedHashMap<>();
+    private final List<ActorRef<StatusReply<Done>>> destroyers = new ArrayList<>();
+    private Route route;
+    private Placement placement;
+    private int queueNumber;
+
+    private VirtualInterface(ActorContext<Command> context, Definition definition) {
+        super(context);
+        this.definition = definition;
+        this.route = definition.route();
+        this.placement = definition.placement();
+        this.life = new LifeCycle<>("VIF " + definition.id(), State.ATTACHED, LEGAL);
+    }
+
+    /** A VIF without queues yet. */
+    public static Behavior<Command> create(Definition definition) {
+        return Behaviors.setup(context -> new VirtualInterface(context, definition));
+    }
+
+    @Override
+    public Receive<Command> createReceive() {
+        return newReceiveBuilder()
+                .onMessage(Command.Connect.class, this::connect)
+                .onMessage(Command.Insert.class, this::insert)
+                .onMessage(Command.Remove.class, this::remove)
+                .onMessage(Command.Move.class, this::move)
+                .onMessage(Command.Place.class, this::place)
+                .onMessage(Command.Inspect.class, this::inspect)
+                .onMessage(Command.Destroy.class, this::destroy)
+                .onMessage(QueueClosed.class, this::queueClosed)
+                .build();
+    }
+
+    private Behavior<Command> connect(Command.Connect connect) {
+        if (!life.is(State.ATTACHED)) {
+            connect.end().close("VIF " + definition.id() + " is being destroyed");
+            return this;
+        }
+        var number = queueNumber++;
+        var loop = definition
+                .loops()
+                .place(placement, number)
+                .orElse(definition.loops().shared());
+        var self = getContext().getSelf();
+        var closed = new Queue[1];
+        var queue = new Queue(
+                definition.id() + "#" + number,
+                definition.limits(),
+                loop,
+                route,
+                connect.end(),
+                definition.materializer(),
+                () -> self.tell(new QueueClosed(closed[0])));
+        closed[0] = queue;
+        queues.put(queue.name(), queue);
+        getContext().getLog().info("{} serves on loop {}", queue.name(), loop.name());
+        queue.start();
+        return this;
+    }
+
+    private Behavior<Command> insert(Command.Insert insert) {
+        if (route.interposers().stream()
+                .anyMatch(i -> i.name().equals(insert.interposer().name()))) {
+            return refuse(
+                    insert.replyTo(),
+                    "it has an interposer " + insert.interposer().name() + " already");
+        }
+        return reroute(
+                interposers -> {
+                    interposers.add(Math.clamp(insert.position(), 0, interposers.size()), insert.interposer());
+                    return interposers;
+                },
+                insert.replyTo());
+    }
+
+    private Behavior<Command> remove(Command.Remove remove) {
+        if (route.interposers().stream().noneMatch(i -> i.name().equals(remove.interposer()))) {
+            return refuse(
+                    remove.replyTo(),
+                    "it has no interposer " + remove.interposer() + "; it has "
+                            + route.interposers().stream().map(Interposer::name).toList());
+        }
+        return reroute(
+                interposers -> {
+                    interposers.removeIf(i -> i.name().equals(remove.interposer()));
+                    return interposers;
+                },
+                remove.replyTo());
+    }
+
+    private Behavior<Command> reroute(UnaryOperator<List<Interposer>> change, ActorRef<StatusReply<Done>> replyTo) {
+        if (!life.is(State.ATTACHED)) {
+            return refuse(replyTo, "it is being destroyed");
+        }
+        route = new Route(change.apply(new ArrayList<>(route.interposers())), route.volume());
+        return apply(queues.values().stream().map(q -> q.change(route, null)).toList(), replyTo);
+    }
+
+    private Behavior<Command> move(Command.Move move) {
+        var queue = queues.get(move.queue());
+        if (queue == null) {
+            return refuse(move.replyTo(), "it has no queue " + move.queue() + "; it has " + queues.keySet());
+        }
+        var loop = definition.loops().named(move.loop());
+        if (loop.isEmpty()) {
+            return refuse(
+                    move.replyTo(),
+                    "there is no loop " + move.loop() + "; there are "
+                            + definition.loops().all().map(CoreLoop::name).toList());
+        }
+        return apply(List.of(queue.change(null, loop.get())), move.replyTo());
+    }
+
+    private Behavior<Command> place(Command.Place place) {
+        if (definition.loops().place(place.placement(), 0).isEmpty()) {
+            return refuse(place.replyTo(), "there is no service core; set sidecore.cores.service");
+        }
+        placement = place.placement();
+        var n = new int[1];
+        return apply(
+                queues.values().stream()
+                        .map(q -> q.change(
+                                null,
+                                definition.loops().place(placement, n[0]++).orElseThrow()))
+                        .toList(),
+                place.replyTo());
+    }
+
+    private Behavior<Command> apply(
+            List<? extends java.util.concurrent.CompletionStage<Queue.Changed>> changes,
+            ActorRef<StatusReply<Done>> replyTo) {
+        // A queue that ends in the meantime has nothing to change any more.
+        var all = changes.stream()
+                .map(c -> c.toCompletableFuture().exceptionally(ended -> null))
+                .toList();
+        CompletableFuture.allOf(all.toArray(CompletableFuture[]::new))
+                .thenRun(() -> replyTo.tell(StatusReply.success(new Done(all.stream()
+                        .map(CompletableFuture::join)
+                        .filter(java.util.Objects::nonNull)
+                        .toList()))));
+        return this;
+    }
+
+    private Behavior<Command> refuse(ActorRef<StatusReply<Done>> replyTo, String why) {
+        replyTo.tell(StatusReply.error("VIF " + definition.id() + ": " + why));
+        return this;
+    }
+
+    private Behavior<Command> inspect(Command.Inspect inspect) {
+        inspect.replyTo()
+                .tell(new Status(
+                        definition.id(),
+                        DeviceClass.BLOCK,
+                        definition.owner(),
+                        life.state(),
+                        placement,
+                        route.volume().name(),
+                        route.interposers().stream().map(Interposer::name).toList(),
+                        queues.values().stream()
+                                .map(q -> new QueueStatus(
+                                        q.name(), q.loop().name(), q.state(), q.generation(), q.stages()))
+                                .toList()));
+        return this;
+    }
+
+    private Behavior<Command> destroy(Command.Destroy destroy) {
+        destroyers.add(destroy.replyTo());
+        if (life.is(State.ATTACHED)) {
+            life.to(State.DESTROYING);
+            queues.values().forEach(q -> q.close(destroy.reason()));
+        }
+        return endIfEmpty();
+    }
+
+    private Behavior<Command> queueClosed(QueueClosed closed) {
+        queues.remove(closed.queue().name());
+        return life.is(State.DESTROYING) ? endIfEmpty() : this;
+    }
+
+    private Behavior<Command> endIfEmpty() {
+        if (!queues.isEmpty()) {
+            return this;
+        }
+        life.to(State.DESTROYED);
+        destroyers.forEach(d -> d.tell(StatusReply.success(new Done(List.of()))));
+        return Behaviors.stopped();
+    }
+}

@@ -1,0 +1,37 @@
+package io.sidecore.conf;
+
+import java.time.Duration;
+import java.util.List;
+
+/**
+ * {@code sidecore.exports.nbd}: the NBD server.
+ *
+ * @param listen where it accepts connections; not empty, no address twice
+ * @param volumes what it exports; not empty, no volume twice
+ * @param maxConnections open connections, at most
+ * @param handshakeTimeout how long a client may take from connecting to its first request
+ * @param placement which loops serve the connections
+ */
+public record NbdSettings(
+        List<ListenAddress> listen,
+        List<ExportedVolume> volumes,
+        int maxConnections,
+        Duration handshakeTimeout,
+        Placement placement) {
+    public NbdSettings {
+        listen = List.copyOf(listen);
+        volumes = List.copyOf(volumes);
+    }
+
+    /**
+     * A volume under its own name.
+     *
+     * @param volume a name out of {@link Settings#volumes()}
+     * @param interposers what stands between, from the client to the volume
+     */
+    public record ExportedVolume(String volume, List<InterposerSettings> interposers) {
+        public ExportedVolume {
+            interposers = List.copyOf(interposers);
+        }
+    }
+}

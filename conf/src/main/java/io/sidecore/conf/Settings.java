@@ -1,0 +1,111 @@
+package io.sidecore.conf;
+
+import com.typesafe.config.Config;
+import com.typesafe.config.ConfigException;
+import com.typesafe.config.ConfigFactory;
+import com.typesafe.config.ConfigParseOptions;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Supplier;
+
+/**
+ * All settings of a host, read once and checked; {@code reference.conf} explains each.
+ *
+ * @param dataDirectory where state and relative Unix sockets live; a relative path is relative to the working directory
+ * @param cores which cores are sidecores
+ * @param loop how a core loop shares its thread
+ * @param vif the bounds of each queue of a VIF
+ * @param volumes the volumes by name, in the order of their names
+ * @param nbd the NBD server; empty: there is none
+ */
+public record Settings(
+        Path dataDirectory,
+        CoreSettings cores,
+        LoopSettings loop,
+        VifSettings vif,
+        Map<String, VolumeSettings> volumes,
+        Optional<NbdSettings> nbd) {
+    private static final String ROOT = "sidecore";
+    private static final String EMBEDDED = "sidecore-default.conf";
+    private static final ConfigParseOptions STRICT =
+            ConfigParseOptions.defaults().setAllowMissing(false);
+
+    public Settings {
+        volumes = Collections.unmodifiableMap(new LinkedHashMap<>(volumes));
+    }
+
+    /**
+     * Reads a file. System properties come before it, {@code reference.conf} after it.
+     *
+     * @throws SettingsException naming all mistakes
+     */
+    public static Settings load(Path file) {
+        return load(file, Runtime.getRuntime().availableProcessors());
+    }
+
+    /**
+     * What a host serves when no file is given: {@code sidecore-default.conf}. System properties come before it.
+     *
+     * @throws SettingsException naming the mistakes in system properties
+     */
+    public static Settings embedded() {
+        return embedded(Runtime.getRuntime().availableProcessors());
+    }
+
+    /**
+     * Reads what a program has built or parsed, resolved or not; {@code reference.conf} comes after it.
+     *
+     * @throws SettingsException naming all mistakes
+     */
+    public static Settings read(Config config) {
+        return read(config, Runtime.getRuntime().availableProcessors());
+    }
+
+    static Settings load(Path file, int processors) {
+        if (!Files.isReadable(file) || Files.isDirectory(file)) {
+            String message = Files.isDirectory(file)
+                    ? "this is a directory; expected a file"
+                    : Files.exists(file) ? "the file cannot be read: permission denied" : "there is no such file";
+            throw new SettingsException(List.of(new Mistake(file.toString(), "", message)));
+        }
+        Config parsed = refusing(() -> ConfigFactory.parseFile(file.toFile(), STRICT));
+        Set<String> sections = parsed.root().keySet();
+        if (!sections.contains(ROOT)) {
+            String message = "expected a section sidecore { }, found "
+                    + (sections.isEmpty() ? "nothing" : "only " + Spelling.list(sections));
+            throw new SettingsException(List.of(new Mistake(file.toString(), "", message)));
+        }
+        return read(ConfigFactory.defaultOverrides().withFallback(parsed), processors);
+    }
+
+    static Settings embedded(int processors) {
+        Config parsed = ConfigFactory.parseResources(Settings.class.getClassLoader(), EMBEDDED, STRICT);
+        return read(ConfigFactory.defaultOverrides().withFallback(parsed), processors);
+    }
+
+    static Settings read(Config config, int processors) {
+        Config complete = refusing(
+                () -> config.withFallback(ConfigFactory.defaultReferenceUnresolved(Settings.class.getClassLoader()))
+                        .resolve());
+        Mistakes mistakes = new Mistakes();
+        Section root = new Section("", complete.root(), mistakes);
+        Settings settings = root.at(ROOT).section(new SettingsReader(processors)::settings);
+        mistakes.throwIfAny();
+        return settings;
+    }
+
+    /** What Typesafe Config itself refuses (syntax, includes, substitutions) is one mistake like any other. */
+    private static <T> T refusing(Supplier<T> step) {
+        try {
+            return step.get();
+        } catch (ConfigException refused) {
+            throw new SettingsException(List.of(Mistakes.of(refused)));
+        }
+    }
+}

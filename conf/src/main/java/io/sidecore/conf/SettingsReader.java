@@ -1,0 +1,244 @@
+package io.sidecore.conf;
+
+import io.sidecore.conf.InterposerSettings.Errno;
+import io.sidecore.conf.InterposerSettings.FaultPlan;
+import io.sidecore.conf.InterposerSettings.RateLimit;
+import io.sidecore.conf.NbdSettings.ExportedVolume;
+import io.sidecore.conf.StoreSettings.MemoryStore;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.Set;
+import java.util.function.Function;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+
+/**
+ * Reads the section {@code sidecore}. Every key stands here once, with its type and bounds. Its default stands in {@code reference.conf},
+ * or here ({@code or}) when the key belongs to something that a user names or lists.
+ */
+final class SettingsReader {
+    private static final Pattern NAME = Pattern.compile("[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}");
+    private static final int SECTOR_BYTES = 512;
+
+    /** The highest number a core can have: Linux is built for 8192 CPUs at most. */
+    private static final int CORE_MAX = 8191;
+
+    private static final Map<String, Placement> PLACEMENTS =
+            Map.of("shared", Placement.SHARED, "sidecore", Placement.SIDECORE);
+    private static final Map<String, Errno> ERRNOS =
+            Arrays.stream(Errno.values()).collect(Collectors.toMap(Errno::name, Function.identity()));
+
+    private static final InterposerSettings UNKNOWN_INTERPOSER =
+            new RateLimit(OptionalLong.empty(), OptionalLong.empty(), Duration.ZERO);
+
+    private final int processors;
+
+    /** {@code processors}: cores of this machine; one at least stays for all that is no sidecore. */
+    SettingsReader(int processors) {
+        this.processors = processors;
+    }
+
+    Settings settings(Section section) {
+        Path dataDirectory =
+                section.at("data-directory").text("a path", Path::of).orElse(Path.of(""));
+        CoreSettings cores = section.at("cores").section(this::cores);
+        LoopSettings loop = section.at("loop").section(SettingsReader::loop);
+        VifSettings vif = section.at("vif").section(SettingsReader::vif);
+        Map<String, VolumeSettings> volumes = section.at("volumes").section(SettingsReader::volumes);
+        Optional<NbdSettings> nbd = section.at("exports")
+                .section(exports -> exports.at("nbd")
+                        .section(it -> nbd(it, dataDirectory, volumes.keySet(), cores.serviceCount() > 0)));
+        return new Settings(dataDirectory, cores, loop, vif, volumes, nbd);
+    }
+
+    private CoreSettings cores(Section section) {
+        Setting service = section.at("service");
+        int most = processors - 1;
+        String why = " (this machine has " + processors + " cores and one stays for the rest)";
+        if (!service.isList()) {
+            String expected = "a number of cores from 0 to " + most + why + " or a list of core numbers";
+            return new CoreSettings.Count((int) service.whole(expected, 0, most));
+        }
+        Set<Integer> seen = new HashSet<>();
+        List<Integer> listed = service.elements().stream()
+                .flatMap(core ->
+                        core.text("a core number from 0 to " + CORE_MAX, number -> once(core(number), seen)).stream())
+                .toList();
+        if (listed.size() > most) {
+            service.mistake("expected at most " + most + " core numbers" + why + ", found " + listed.size());
+        }
+        return new CoreSettings.Listed(listed);
+    }
+
+    private static int core(String text) {
+        int number = Integer.parseInt(text);
+        if (number < 0 || number > CORE_MAX) {
+            throw new IllegalArgumentException("no core has this number");
+        }
+        return number;
+    }
+
+    private static LoopSettings loop(Section section) {
+        return new LoopSettings(
+                section.at("spin-max").duration("0 s", "1 s"),
+                section.at("turn-tasks").whole(1, 65536),
+                section.at("turn-batches").whole(1, 65536),
+                section.at("turn-time").duration("1 us", "1 s"),
+                section.at("blocked-after").duration("1 ms", "1 h"));
+    }
+
+    private static VifSettings vif(Section section) {
+        return new VifSettings(
+                section.at("slots").whole(1, 4096),
+                // The largest NBD request carries 32 MiB: with less than a bit more it could never be admitted.
+                section.at("in-flight-bytes").bytes("33 MiB", "1 TiB"),
+                section.at("drain-max").duration("1 ms", "1 h"),
+                section.at("stall-max").duration("1 ms", "24 h"),
+                section.at("replay-max").whole(1, 1000));
+    }
+
+    private static Map<String, VolumeSettings> volumes(Section section) {
+        Map<String, VolumeSettings> volumes = new LinkedHashMap<>();
+        for (String name : section.names()) {
+            Setting volume = section.at(name);
+            if (!NAME.matcher(name).matches()) {
+                volume.mistake(
+                        "expected a name of 1 to 64 letters, digits, '.', '_' and '-', the first one a letter or a digit");
+            }
+            volumes.put(name, volume.section(SettingsReader::volume));
+        }
+        return volumes;
+    }
+
+    private static VolumeSettings volume(Section section) {
+        Setting size = section.at("size");
+        long sizeBytes = size.bytes("512 B", "4 EiB");
+        if (sizeBytes % SECTOR_BYTES != 0) {
+            size.mistake("expected a multiple of " + SECTOR_BYTES + " bytes, found " + sizeBytes);
+        }
+        Map<String, Function<Section, StoreSettings>> stores = Map.of("memory", store -> memory(store, sizeBytes));
+        StoreSettings kept = section.at("store").section(it -> it.variant(stores, new MemoryStore(sizeBytes)));
+        return new VolumeSettings(sizeBytes, kept);
+    }
+
+    private static MemoryStore memory(Section section, long sizeBytes) {
+        Setting limit = section.at("limit");
+        long limitBytes = limit.or(sizeBytes).bytes("1 B", "4 EiB");
+        if (limitBytes > sizeBytes) {
+            limit.mistake("expected at most the volume's size of " + sizeBytes + " bytes, found " + limitBytes);
+        }
+        return new MemoryStore(limitBytes);
+    }
+
+    /** Nothing is exported until both lists have an element; one without the other is a mistake. */
+    private static Optional<NbdSettings> nbd(
+            Section section, Path dataDirectory, Set<String> volumes, boolean sidecores) {
+        Setting listen = section.at("listen");
+        Setting exported = section.at("volumes");
+        Setting placement = section.at("placement");
+        NbdSettings nbd = new NbdSettings(
+                addresses(listen, dataDirectory),
+                exported(exported, volumes),
+                section.at("max-connections").whole(1, 65536),
+                section.at("handshake-timeout").duration("1 ms", "1 h"),
+                placement.choice(PLACEMENTS, Placement.SHARED));
+        boolean listens = !listen.isEmptyList();
+        boolean exports = !exported.isEmptyList();
+        // Said of the one that the user wrote: the empty one may stand in reference.conf.
+        if (exports && !listens) {
+            exported.mistake("there is no address to reach them; expected listen = [\"127.0.0.1:10809\"] or similar");
+        }
+        if (listens && !exports) {
+            listen.mistake("there is nothing to serve; expected volumes = [NAME]");
+        }
+        if (nbd.placement() == Placement.SIDECORE && !sidecores) {
+            placement.mistake(
+                    "a sidecore is needed, but sidecore.cores.service names none; set it to 1, or use shared");
+        }
+        return listens && exports ? Optional.of(nbd) : Optional.empty();
+    }
+
+    private static List<ListenAddress> addresses(Setting list, Path dataDirectory) {
+        Set<ListenAddress> seen = new HashSet<>();
+        return list.elements().stream()
+                .flatMap(element -> element
+                        .text("HOST:PORT, [IPV6]:PORT or unix:PATH", text -> {
+                            ListenAddress address = ListenAddress.parse(text, dataDirectory);
+                            boolean anyPort = address instanceof ListenAddress.Tcp tcp && tcp.port() == 0;
+                            return anyPort ? address : once(address, seen);
+                        })
+                        .stream())
+                .toList();
+    }
+
+    private static List<ExportedVolume> exported(Setting list, Set<String> volumes) {
+        Set<String> seen = new HashSet<>();
+        return list.elements().stream()
+                .map(element -> element.isSection()
+                        ? element.section(it -> new ExportedVolume(
+                                reference(it.at("volume"), volumes, seen), interposers(it.at("interposers"))))
+                        : new ExportedVolume(reference(element, volumes, seen), List.of()))
+                .toList();
+    }
+
+    private static String reference(Setting name, Set<String> volumes, Set<String> seen) {
+        return name.text("the name of a volume", text -> {
+                    if (!volumes.contains(text)) {
+                        throw new IllegalArgumentException("there is none of this name" + Spelling.hint(text, volumes));
+                    }
+                    return once(text, seen);
+                })
+                .orElse("");
+    }
+
+    private static List<InterposerSettings> interposers(Setting list) {
+        Map<String, Function<Section, InterposerSettings>> interposers =
+                Map.of("rate-limit", SettingsReader::rateLimit, "fault-plan", SettingsReader::faultPlan);
+        return list.or(List.of()).elements().stream()
+                .map(element -> element.section(it -> it.variant(interposers, UNKNOWN_INTERPOSER)))
+                .toList();
+    }
+
+    private static RateLimit rateLimit(Section section) {
+        Setting iops = section.at("iops");
+        Setting bandwidth = section.at("bandwidth");
+        if (!iops.isPresent() && !bandwidth.isPresent()) {
+            section.mistake("required: expected iops, bandwidth or both");
+        }
+        return new RateLimit(
+                iops.isPresent() ? OptionalLong.of(iops.whole(1, 1_000_000_000)) : OptionalLong.empty(),
+                bandwidth.isPresent() ? OptionalLong.of(bandwidth.bytes("1 B", "1 TiB")) : OptionalLong.empty(),
+                section.at("burst").or("10 ms").duration("1 us", "1 h"));
+    }
+
+    private static FaultPlan faultPlan(Section section) {
+        record Fault<T>(double ratio, T what) {}
+        long seed = section.at("seed").or(1).whole("a whole number of 64 bits", Long.MIN_VALUE, Long.MAX_VALUE);
+        Fault<Duration> delay = section.at("delay")
+                .or(Map.of("ratio", 0, "by", "0 s"))
+                .section(it -> new Fault<>(it.at("ratio").ratio(), it.at("by").duration("0 s", "1 h")));
+        Fault<Errno> error = section.at("error")
+                .or(Map.of("ratio", 0))
+                .section(it -> new Fault<>(
+                        it.at("ratio").ratio(), it.at("errno").or("EIO").choice(ERRNOS, Errno.EIO)));
+        double hangRatio = section.at("hang")
+                .or(Map.of("ratio", 0))
+                .section(it -> it.at("ratio").ratio());
+        return new FaultPlan(seed, delay.ratio(), delay.what(), error.ratio(), error.what(), hangRatio);
+    }
+
+    /** Refuses what a list has already. */
+    private static <T> T once(T value, Set<T> seen) {
+        if (!seen.add(value)) {
+            throw new IllegalArgumentException("it is listed twice");
+        }
+        return value;
+    }
+}

@@ -1,0 +1,92 @@
+package io.sidecore.devices.linux;
+
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Which cores the calling thread runs on, and how undisturbed it is there. Each method is about the platform thread that calls it. A thread's mask is inherited
+ * by the threads it creates, so pin a thread from within, last of all, and never the thread that sets up a host.
+ *
+ * <p>An affinity has no state: one instance may be used by all threads and needs no closing. On systems other than Linux it does nothing and says so.
+ */
+public final class Affinity {
+    /** Size of the kernel's mask, a bit for each CPU in words of 64: as many CPUs as a kernel can be built for. */
+    private static final int MAX_CORES = 8192;
+
+    private final String os;
+    private final boolean linux;
+
+    Affinity(String os, boolean linux) {
+        this.os = os;
+        this.linux = linux;
+    }
+
+    /** What this machine's kernel offers. */
+    public static Affinity ofThisMachine() {
+        return new Affinity(Libc.OS, Libc.LINUX);
+    }
+
+    /**
+     * Lets the calling thread run on one core only, until it is pinned again. The kernel grants any core of the process's cpuset, also one that {@code taskset} had
+     * excluded: it is for the caller to ask for allowed cores only.
+     *
+     * @param core the kernel's number of the core
+     * @return empty when it is done, otherwise a sentence that says why not; the thread then runs where it ran before
+     */
+    public Optional<String> pinCurrentThread(int core) {
+        if (!linux) {
+            return Optional.of("not supported on " + os + ": pinning needs Linux");
+        }
+        if (Thread.currentThread().isVirtual()) {
+            return Optional.of("a virtual thread has no core of its own: pin a platform thread");
+        }
+        if (core < 0 || core >= MAX_CORES) {
+            return Optional.of("core " + core + " does not exist: cores are numbered from 0 to " + (MAX_CORES - 1));
+        }
+        int errno;
+        try (var arena = Arena.ofConfined()) {
+            MemorySegment mask = arena.allocate(MAX_CORES / Byte.SIZE, Long.BYTES);
+            mask.setAtIndex(JAVA_LONG, core / Long.SIZE, 1L << core);
+            errno = Libc.setAffinity(mask);
+        }
+        return switch (errno) {
+            case 0 -> Optional.empty();
+            case Libc.EINVAL ->
+                Optional.of("core " + core + " is not online or not in the cpuset of this process; this thread may use "
+                        + currentThreadCores());
+            default -> Optional.of("the kernel refuses core " + core + ": " + Libc.errorText(errno));
+        };
+    }
+
+    /** The cores that the calling thread may run on, by ascending number; empty when that cannot be known. */
+    public List<Integer> currentThreadCores() {
+        if (!linux) {
+            return List.of();
+        }
+        try (var arena = Arena.ofConfined()) {
+            MemorySegment mask = arena.allocate(MAX_CORES / Byte.SIZE, Long.BYTES);
+            if (Libc.getAffinity(mask) != 0) {
+                return List.of();
+            }
+            return BitSet.valueOf(mask.toArray(JAVA_LONG)).stream().boxed().toList();
+        }
+    }
+
+    /** The kernel's number of the calling thread, as {@code top -H} and {@code /proc/self/task} show it; -1 when that cannot be known. */
+    public int currentThreadId() {
+        return linux ? Libc.threadId() : -1;
+    }
+
+    /**
+     * How often the calling thread was pushed off its core since it started, although it could have gone on: a spinning thread that sees this number grow takes a
+     * core that somebody else needs. 0 when that cannot be known. One system call, no allocation: meant for a loop to ask every now and then.
+     */
+    public long involuntarySwitches() {
+        return linux ? Libc.involuntarySwitches() : 0;
+    }
+}

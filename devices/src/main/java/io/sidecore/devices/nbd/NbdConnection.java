@@ -1,0 +1,213 @@
+package io.sidecore.devices.nbd;
+
+import io.sidecore.actors.block.Request;
+import io.sidecore.actors.block.SlabPool;
+import io.sidecore.actors.vif.GuestEnd;
+import io.sidecore.actors.vif.Queue;
+import io.sidecore.actors.vif.Stages;
+import io.sidecore.devices.transport.Transport;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** A connection in its transmission phase: the guest end of a queue. Thin: bytes between a {@link Transport} and {@link NbdTransmission}. */
+public final class NbdConnection implements GuestEnd, Transport.Listener {
+    private static final Logger LOG = LoggerFactory.getLogger(NbdConnection.class);
+
+    private final Transport transport;
+    private final NbdExport export;
+    private final SlabPool pool;
+    private final ByteBuffer early;
+    private final Consumer<NbdConnection> onClosed;
+    private Queue queue;
+    private NbdTransmission codec;
+    private boolean mayRead = true;
+    private boolean closed;
+
+    /**
+     * A connection whose client has chosen {@code export}.
+     *
+     * @param early what the client sent behind its choice
+     * @param onClosed told when it has ended
+     */
+    public NbdConnection(
+            Transport transport, NbdExport export, SlabPool pool, ByteBuffer early, Consumer<NbdConnection> onClosed) {
+        this.onClosed = onClosed;
+        this.transport = transport;
+        this.export = export;
+        this.pool = pool;
+        this.early = early;
+    }
+
+    @Override
+    public void attach(Queue queue) {
+        if (codec == null) {
+            this.queue = queue;
+            codec = new NbdTransmission(export.size(), queue.limits().inFlightBytes(), queue.ledger(), pool);
+            var room = codec.receiveBuffer();
+            var bytes = early.remaining();
+            room.put(early);
+            codec.received(bytes);
+        }
+        transport.attach(queue.loop(), this);
+        mayRead = true;
+        transport.interest(true, codec.pending() != null);
+    }
+
+    @Override
+    public void detach() {
+        transport.detach();
+    }
+
+    @Override
+    public void readable() {
+        mayRead = true;
+        if (queue.wanted()) {
+            queue.ready();
+        } else {
+            // Nobody wants it now; it stays in the socket, and the client feels it.
+            transport.interest(false, codec.pending() != null);
+        }
+    }
+
+    @Override
+    public void writable() {
+        flush();
+        if (codec.pending() == null) {
+            queue.ready();
+        }
+    }
+
+    @Override
+    public Request receive() {
+        if (closed) {
+            return null;
+        }
+        queue.stages().begin(queue.loop().taskNumber());
+        try {
+            return readAndDecode();
+        } catch (NbdProtocolException e) {
+            end("the client broke the protocol: " + e.getMessage());
+        } catch (IOException e) {
+            end("the connection failed: " + e.getMessage());
+        }
+        return null;
+    }
+
+    private Request readAndDecode() throws IOException, NbdProtocolException {
+        while (true) {
+            if (codec.pending() != null) {
+                // The client does not take its answers: no more of its requests until it does.
+                transport.interest(false, true);
+                return null;
+            }
+            var chain = codec.decode(queue.generation());
+            refuse();
+            queue.stages().lap(Stages.DEMULTIPLEX);
+            if (chain != null) {
+                return chain;
+            }
+            if (codec.disconnected()) {
+                end("the client disconnected");
+                return null;
+            }
+            if (codec.starved() || !mayRead) {
+                transport.interest(!codec.starved(), false);
+                return null;
+            }
+            var room = codec.receiveBuffer();
+            if (room == null) {
+                transport.interest(false, false);
+                return null;
+            }
+            var wanted = room.remaining();
+            var bytes = transport.read(room);
+            queue.stages().lap(Stages.QUEUE);
+            if (bytes < 0) {
+                end("the client closed the connection");
+                return null;
+            }
+            codec.received(bytes);
+            mayRead = bytes == wanted;
+        }
+    }
+
+    private void refuse() {
+        for (var request = codec.refused(); request != null; ) {
+            var following = request.unlink();
+            queue.ledger().answer(request, queue.generation());
+            codec.encode(request);
+            request = following;
+        }
+        flush();
+    }
+
+    @Override
+    public void answer(Request chain) {
+        var starved = codec.starved();
+        while (chain != null) {
+            var following = chain.unlink();
+            codec.encode(chain);
+            chain = following;
+        }
+        flush();
+        if (starved && codec.pending() == null) {
+            queue.ready();
+        }
+    }
+
+    private void flush() {
+        if (closed) {
+            return;
+        }
+        try {
+            for (ByteBuffer bytes; (bytes = codec.pending()) != null; ) {
+                var wanted = bytes.remaining();
+                var written = transport.write(bytes);
+                codec.sent(written);
+                if (written < wanted) {
+                    transport.interest(false, true);
+                    return;
+                }
+            }
+        } catch (IOException e) {
+            end("the connection failed: " + e.getMessage());
+        }
+    }
+
+    @Override
+    public void renew(Request read) {
+        codec.renew(read);
+    }
+
+    @Override
+    public void release(Request orphan) {
+        if (orphan.slab() != null) {
+            codec.release(orphan.slab());
+        }
+        if (!closed && codec.starved()) {
+            queue.ready();
+        }
+    }
+
+    private void end(String reason) {
+        transport.interest(false, false);
+        queue.close(reason);
+    }
+
+    @Override
+    public void close(String reason) {
+        if (closed) {
+            return;
+        }
+        closed = true;
+        LOG.info("{} ended: {}", queue == null ? "export " + export.name() : queue.name(), reason);
+        transport.close();
+        onClosed.accept(this);
+        if (codec != null) {
+            codec.close();
+        }
+    }
+}

@@ -1,0 +1,271 @@
+package io.sidecore.devices.nbd;
+
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * The handshake phase, fixed newstyle (proto.md, "Newstyle negotiation"): greeting, client flags, then options until the client chooses an export or leaves. Pure: {@link #feed} consumes what the client
+ * sent; what is to be sent collects in {@link #output()}.
+ */
+public final class NbdHandshake {
+    /** Options longer than this are refused: no option we know needs more. */
+    public static final int MAX_OPTION = 8 << 10;
+
+    /** Options a client may send before it has to choose. */
+    static final int MAX_OPTIONS = 64;
+
+    private static final int MAX_NAME = 4096;
+    private static final int PREFERRED_BLOCK = 4096;
+
+    private enum Step {
+        CLIENT_FLAGS,
+        OPTION,
+        SKIP,
+        DONE
+    }
+
+    private final List<NbdExport> exports;
+    private ByteBuffer out = ByteBuffer.allocate(1024);
+    private Step step = Step.CLIENT_FLAGS;
+    private boolean noZeroes;
+    private long skip;
+    private int options;
+    private NbdExport chosen;
+
+    /** A handshake about these exports; the first one also answers to the empty name. */
+    public NbdHandshake(List<NbdExport> exports) {
+        this.exports = List.copyOf(exports);
+        out.putLong(Nbd.NBDMAGIC).putLong(Nbd.IHAVEOPT).putShort((short)
+                (Nbd.FLAG_FIXED_NEWSTYLE | Nbd.FLAG_NO_ZEROES));
+    }
+
+    /** Whether it is over: send the rest of the output, then go on with {@link #chosen()} or close. */
+    public boolean done() {
+        return step == Step.DONE;
+    }
+
+    /** The export the client chose; empty if it left without. */
+    public Optional<NbdExport> chosen() {
+        return Optional.ofNullable(chosen);
+    }
+
+    /** What is to be sent, ready to be read; cleared by {@link #sent()}. */
+    public ByteBuffer output() {
+        return out.duplicate().flip();
+    }
+
+    /** So many bytes of the output were sent. */
+    public void sent(int bytes) {
+        out.flip().position(bytes);
+        out.compact();
+    }
+
+    /**
+     * Consumes as much of {@code in} as makes sense, stopping right behind the option by which the client chose: what remains belongs to the transmission phase.
+     *
+     * @throws NbdProtocolException if the client does not speak the protocol
+     */
+    public void feed(ByteBuffer in) throws NbdProtocolException {
+        while (step != Step.DONE) {
+            if (step == Step.SKIP) {
+                var n = (int) Math.min(skip, in.remaining());
+                in.position(in.position() + n);
+                skip -= n;
+                if (skip > 0) {
+                    return;
+                }
+                step = Step.OPTION;
+            } else if (step == Step.CLIENT_FLAGS) {
+                if (in.remaining() < 4) {
+                    return;
+                }
+                clientFlags(in.getInt());
+            } else if (!option(in)) {
+                return;
+            }
+        }
+    }
+
+    private void clientFlags(int flags) throws NbdProtocolException {
+        if ((flags & ~(Nbd.FLAG_FIXED_NEWSTYLE | Nbd.FLAG_NO_ZEROES)) != 0) {
+            throw new NbdProtocolException("client flags 0x%x are unknown".formatted(flags));
+        }
+        noZeroes = (flags & Nbd.FLAG_NO_ZEROES) != 0;
+        step = Step.OPTION;
+    }
+
+    private boolean option(ByteBuffer in) throws NbdProtocolException {
+        if (in.remaining() < 16) {
+            return false;
+        }
+        var at = in.position();
+        if (in.getLong(at) != Nbd.IHAVEOPT) {
+            throw new NbdProtocolException("option does not begin with IHAVEOPT: 0x%x".formatted(in.getLong(at)));
+        }
+        var option = in.getInt(at + 8);
+        var length = in.getInt(at + 12) & 0xffff_ffffL;
+        if (length > MAX_OPTION) {
+            if (option == Nbd.OPT_EXPORT_NAME) {
+                throw new NbdProtocolException("export name of " + length + " bytes");
+            }
+            in.position(at + 16);
+            reply(option, Nbd.REP_ERR_TOO_BIG, "option of " + length + " bytes; at most " + MAX_OPTION);
+            skip = length;
+            step = Step.SKIP;
+            return true;
+        }
+        if (in.remaining() < 16 + length) {
+            return false;
+        }
+        if (++options > MAX_OPTIONS) {
+            throw new NbdProtocolException("more than " + MAX_OPTIONS + " options without choosing an export");
+        }
+        var data = new byte[(int) length];
+        in.position(at + 16);
+        in.get(data);
+        switch (option) {
+            case Nbd.OPT_EXPORT_NAME -> exportName(data);
+            case Nbd.OPT_ABORT -> {
+                reply(option, Nbd.REP_ACK, new byte[0]);
+                step = Step.DONE;
+            }
+            case Nbd.OPT_LIST -> list(data);
+            case Nbd.OPT_INFO, Nbd.OPT_GO -> info(option, data);
+            default -> reply(option, Nbd.REP_ERR_UNSUP, "option " + option + " is not supported");
+        }
+        return true;
+    }
+
+    private void exportName(byte[] data) throws NbdProtocolException {
+        var name = new String(data, StandardCharsets.UTF_8);
+        // proto.md: there is no way to refuse but to close.
+        var export = find(name)
+                .orElseThrow(() -> new NbdProtocolException("export '" + printable(name) + "' does not exist"));
+        room(8 + 2 + 124);
+        out.putLong(export.size()).putShort((short) export.transmissionFlags());
+        if (!noZeroes) {
+            out.put(new byte[124]);
+        }
+        chosen = export;
+        step = Step.DONE;
+    }
+
+    private void list(byte[] data) {
+        if (data.length != 0) {
+            reply(Nbd.OPT_LIST, Nbd.REP_ERR_INVALID, "LIST takes no data");
+            return;
+        }
+        for (var export : exports) {
+            var name = export.name().getBytes(StandardCharsets.UTF_8);
+            reply(
+                    Nbd.OPT_LIST,
+                    Nbd.REP_SERVER,
+                    ByteBuffer.allocate(4 + name.length)
+                            .putInt(name.length)
+                            .put(name)
+                            .array());
+        }
+        reply(Nbd.OPT_LIST, Nbd.REP_ACK, new byte[0]);
+    }
+
+    private void info(int option, byte[] bytes) {
+        var data = ByteBuffer.wrap(bytes);
+        if (data.remaining() < 6) {
+            reply(option, Nbd.REP_ERR_INVALID, "too short");
+            return;
+        }
+        var nameLength = data.getInt();
+        if (nameLength < 0 || nameLength > MAX_NAME || nameLength > data.remaining() - 2) {
+            reply(option, Nbd.REP_ERR_INVALID, "the export name does not fit in the option");
+            return;
+        }
+        var name = new String(bytes, 4, nameLength, StandardCharsets.UTF_8);
+        data.position(4 + nameLength);
+        var wanted = data.getShort() & 0xffff;
+        if (data.remaining() != 2 * wanted) {
+            reply(option, Nbd.REP_ERR_INVALID, wanted + " information requests do not fit in the option");
+            return;
+        }
+        var found = find(name);
+        if (found.isEmpty()) {
+            reply(option, Nbd.REP_ERR_UNKNOWN, "export '" + printable(name) + "' does not exist");
+            return;
+        }
+        var export = found.get();
+        reply(
+                option,
+                Nbd.REP_INFO,
+                ByteBuffer.allocate(12)
+                        .putShort((short) Nbd.INFO_EXPORT)
+                        .putLong(export.size())
+                        .putShort((short) export.transmissionFlags())
+                        .array());
+        while (data.hasRemaining()) {
+            more(option, data.getShort() & 0xffff, export);
+        }
+        reply(option, Nbd.REP_ACK, new byte[0]);
+        if (option == Nbd.OPT_GO) {
+            chosen = export;
+            step = Step.DONE;
+        }
+    }
+
+    private void more(int option, int wanted, NbdExport export) {
+        if (wanted == Nbd.INFO_NAME) {
+            var name = export.name().getBytes(StandardCharsets.UTF_8);
+            reply(
+                    option,
+                    Nbd.REP_INFO,
+                    ByteBuffer.allocate(2 + name.length)
+                            .putShort((short) wanted)
+                            .put(name)
+                            .array());
+        } else if (wanted == Nbd.INFO_BLOCK_SIZE) {
+            reply(
+                    option,
+                    Nbd.REP_INFO,
+                    ByteBuffer.allocate(14)
+                            .putShort((short) wanted)
+                            .putInt(1)
+                            .putInt(PREFERRED_BLOCK)
+                            .putInt(Nbd.MAX_PAYLOAD)
+                            .array());
+        }
+    }
+
+    private Optional<NbdExport> find(String name) {
+        return exports.stream()
+                .filter(e -> e.name().equals(name) || name.isEmpty())
+                .findFirst();
+    }
+
+    private void reply(int option, int type, String message) {
+        reply(option, type, message.getBytes(StandardCharsets.UTF_8));
+    }
+
+    private void reply(int option, int type, byte[] data) {
+        room(20 + data.length);
+        out.putLong(Nbd.OPTION_REPLY_MAGIC)
+                .putInt(option)
+                .putInt(type)
+                .putInt(data.length)
+                .put(data);
+    }
+
+    private void room(int bytes) {
+        if (out.remaining() < bytes) {
+            out = ByteBuffer.allocate(2 * out.capacity() + bytes).put(out.flip());
+        }
+    }
+
+    /** A name from the wire, fit for a log line. */
+    private static String printable(String name) {
+        var safe = name.codePoints()
+                .map(c -> Character.isISOControl(c) ? '?' : c)
+                .limit(80)
+                .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append);
+        return safe.toString();
+    }
+}

@@ -1,0 +1,25 @@
+package io.sidecore.devices.nbd;
+
+import java.nio.ByteBuffer;
+
+/**
+ * A simple reply, as offsets and pure functions.
+ *
+ * <pre>
+ *    0        4       8                 16
+ *   +--------+-------+-----------------+---------
+ *   | magic  | error |     cookie      | payload (READ that succeeded)
+ *   +--------+-------+-----------------+---------
+ * </pre>
+ */
+final class NbdSimpleReply {
+    static final int BYTES = 16;
+
+    private NbdSimpleReply() {}
+
+    static void put(ByteBuffer b, int at, int error, long cookie) {
+        b.putInt(at, Nbd.SIMPLE_REPLY_MAGIC);
+        b.putInt(at + 4, error);
+        b.putLong(at + 8, cookie);
+    }
+}

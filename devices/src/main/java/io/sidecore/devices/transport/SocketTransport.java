@@ -1,0 +1,96 @@
+package io.sidecore.devices.transport;
+
+import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.actors.core.Readiness;
+import java.io.IOException;
+import java.net.StandardSocketOptions;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.SelectionKey;
+import java.nio.channels.SocketChannel;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** A TCP or Unix socket. */
+public final class SocketTransport implements Transport, Readiness {
+    private static final Logger LOG = LoggerFactory.getLogger(SocketTransport.class);
+
+    private final SocketChannel channel;
+    private SelectionKey key;
+    private Listener listener;
+    private int interest;
+
+    /** Over a connected channel, which it makes non-blocking. */
+    public SocketTransport(SocketChannel channel) throws IOException {
+        this.channel = channel;
+        channel.configureBlocking(false);
+        if (!(channel.getRemoteAddress() instanceof UnixDomainSocketAddress)
+                && !(channel.getLocalAddress() instanceof UnixDomainSocketAddress)) {
+            channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
+        }
+    }
+
+    @Override
+    public void attach(CoreLoop loop, Listener listener) {
+        this.listener = listener;
+        this.key = loop.register(channel, interest, this);
+    }
+
+    @Override
+    public void detach() {
+        if (key != null) {
+            key.cancel();
+            key = null;
+        }
+    }
+
+    @Override
+    public void interest(boolean read, boolean write) {
+        var wanted = (read ? SelectionKey.OP_READ : 0) | (write ? SelectionKey.OP_WRITE : 0);
+        if (wanted != interest) {
+            interest = wanted;
+            if (key != null && key.isValid()) {
+                key.interestOps(wanted);
+            }
+        }
+    }
+
+    @Override
+    public void ready(int operations) {
+        if ((operations & SelectionKey.OP_WRITE) != 0) {
+            listener.writable();
+        }
+        if ((operations & SelectionKey.OP_READ) != 0) {
+            listener.readable();
+        }
+    }
+
+    @Override
+    public int read(ByteBuffer into) throws IOException {
+        return channel.read(into);
+    }
+
+    @Override
+    public int write(ByteBuffer from) throws IOException {
+        return channel.write(from);
+    }
+
+    @Override
+    public long write(ByteBuffer[] from, int count) throws IOException {
+        return channel.write(from, 0, count);
+    }
+
+    @Override
+    public void close() {
+        try {
+            channel.close();
+        } catch (IOException e) {
+            LOG.debug("closing {} failed", channel, e);
+        }
+    }
+
+    @Override
+    public String toString() {
+        return channel.toString();
+    }
+}

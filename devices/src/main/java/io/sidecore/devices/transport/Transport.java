@@ -1,0 +1,38 @@
+package io.sidecore.devices.transport;
+
+import io.sidecore.actors.core.CoreLoop;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+
+/** A connected, non-blocking byte stream that a core loop watches. Used on that loop; survives a move to another. */
+public interface Transport {
+    /** What the transport tells its user, on the loop. */
+    interface Listener {
+        /** Bytes may have arrived, or the peer has closed. */
+        void readable();
+
+        /** Bytes can be written again. */
+        void writable();
+    }
+
+    /** Watches on this loop from now on. */
+    void attach(CoreLoop loop, Listener listener);
+
+    /** No longer watches; nothing of it stays on the loop. */
+    void detach();
+
+    /** Whether {@link Listener#readable()} and {@link Listener#writable()} are wanted. Cheap if nothing changes. */
+    void interest(boolean read, boolean write);
+
+    /** Reads what is there into the buffer; bytes read, 0 for none, −1 at the end. */
+    int read(ByteBuffer into) throws IOException;
+
+    /** Writes what fits; bytes written. */
+    int write(ByteBuffer from) throws IOException;
+
+    /** Writes what fits of several buffers, in order; bytes written. */
+    long write(ByteBuffer[] from, int count) throws IOException;
+
+    /** Closes it. */
+    void close();
+}

@@ -1,0 +1,8 @@
+package io.sidecore.runtime;
+
+/** A host cannot do what it was told; the message says what, why and what to do next. */
+public final class HostException extends RuntimeException {
+    HostException(String message, Throwable cause) {
+        super(message, cause);
+    }
+}

@@ -1,0 +1,43 @@
+package io.sidecore.runtime;
+
+import io.sidecore.actors.block.Errno;
+import io.sidecore.actors.vif.Interposer;
+import io.sidecore.conf.InterposerSettings;
+import io.sidecore.devices.interpose.FaultInjector;
+import io.sidecore.devices.interpose.FaultPlan;
+import io.sidecore.devices.interpose.RateLimit;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Interposers as configured. */
+final class Interposers {
+    private Interposers() {}
+
+    /** In the order configured, the first one nearest to the guest; named by type and position. */
+    static List<Interposer> of(List<InterposerSettings> settings) {
+        var interposers = new ArrayList<Interposer>();
+        for (var one : settings) {
+            var number = interposers.size();
+            interposers.add(
+                    switch (one) {
+                        case InterposerSettings.RateLimit limit ->
+                            new RateLimit(
+                                    "rate-limit-" + number,
+                                    limit.iops().orElse(0),
+                                    limit.bytesPerSecond().orElse(0),
+                                    limit.burst());
+                        case InterposerSettings.FaultPlan faults ->
+                            new FaultInjector(
+                                    "fault-plan-" + number,
+                                    new FaultPlan(
+                                            faults.seed(),
+                                            faults.delayRatio(),
+                                            faults.delay(),
+                                            faults.errorRatio(),
+                                            Errno.valueOf(faults.errno().name()),
+                                            faults.hangRatio()));
+                    });
+        }
+        return interposers;
+    }
+}

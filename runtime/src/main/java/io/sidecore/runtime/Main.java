@@ -1,0 +1,121 @@
+package io.sidecore.runtime;
+
+import io.sidecore.conf.Settings;
+import io.sidecore.conf.SettingsException;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Parameters;
+
+/** The command line. */
+@Command(
+        name = "sidecore",
+        description = "The virtualization runtime of the JVM.",
+        mixinStandardHelpOptions = true,
+        versionProvider = Main.Version.class,
+        subcommands = Main.Run.class,
+        synopsisSubcommandLabel = "COMMAND")
+public final class Main {
+    private Main() {}
+
+    /** Runs a command and exits with its code: 0 done, 1 it failed, 2 the configuration or the command is wrong. */
+    public static void main(String[] args) {
+        var line = new CommandLine(new Main());
+        if (args.length == 0) {
+            line.usage(System.out);
+            return;
+        }
+        System.exit(line.execute(args));
+    }
+
+    /** The version in the jar's manifest. */
+    static final class Version implements CommandLine.IVersionProvider {
+        @Override
+        public String[] getVersion() {
+            var version = Main.class.getPackage().getImplementationVersion();
+            return new String[] {"sidecore " + (version == null ? "(unpackaged)" : version)};
+        }
+    }
+
+    /** {@code sidecore run}. */
+    @Command(
+            name = "run",
+            description = "Runs a host until Ctrl-C or SIGTERM.",
+            mixinStandardHelpOptions = true,
+            footerHeading = "%nExamples:%n",
+            footer = {
+                "  sidecore run                               serve a 1 GiB memory disk on 127.0.0.1:10809",
+                "  sidecore run conf/examples/memory-disk.conf   serve what a file declares",
+                "  nbdinfo nbd://127.0.0.1:10809/scratch      look at it from another terminal"
+            })
+    static final class Run implements Callable<Integer> {
+        @Parameters(
+                arity = "0..1",
+                paramLabel = "FILE",
+                description = "What to serve, in HOCON. Without it: a memory disk, to try things on.")
+        private Optional<Path> file = Optional.empty();
+
+        @Override
+        public Integer call() throws InterruptedException {
+            Sidecore host;
+            try {
+                host = Sidecore.start(file.map(Settings::load).orElseGet(Settings::embedded));
+            } catch (SettingsException e) {
+                System.err.println(e.getMessage());
+                return 2;
+            } catch (HostException e) {
+                System.err.println("sidecore: " + e.getMessage());
+                return 1;
+            }
+            var stopped = new CountDownLatch(1);
+            Runtime.getRuntime()
+                    .addShutdownHook(new Thread(
+                            () -> {
+                                System.out.println("stopping ...");
+                                host.close();
+                                System.out.println("stopped.");
+                                System.out.flush();
+                                // A stop that was asked for and went well is a success, whatever signal asked for it.
+                                Runtime.getRuntime().halt(0);
+                            },
+                            "sidecore-stop"));
+            announce(host);
+            stopped.await();
+            return 0;
+        }
+
+        private void announce(Sidecore host) {
+            var out = new StringBuilder();
+            var loops = host.loops();
+            out.append("sidecore runs on %d of %d cores, %s%n"
+                    .formatted(
+                            host.topology().usableCores(),
+                            host.topology().cores().size(),
+                            loops.service().isEmpty()
+                                    ? "no sidecore"
+                                    : "sidecores: "
+                                            + String.join(
+                                                    ", ",
+                                                    loops.service().stream()
+                                                            .map(io.sidecore.actors.core.CoreLoop::name)
+                                                            .toList())));
+            host.notes().forEach(note -> out.append("note: ").append(note).append(System.lineSeparator()));
+            if (host.uris().isEmpty()) {
+                out.append("It serves nothing: the configuration has no exports.%n".formatted());
+            } else {
+                out.append("It serves%n".formatted());
+                host.uris().forEach(uri -> out.append("  ").append(uri).append(System.lineSeparator()));
+                var uri = host.uris().getFirst();
+                out.append("Try, in another terminal (nbdinfo and nbdcopy are in Debian's libnbd-bin):%n".formatted());
+                out.append("  nbdinfo '%s'%n".formatted(uri));
+                out.append("  nbdcopy README.md '%s'%n".formatted(uri));
+                out.append("  qemu-system-x86_64 -drive 'file=%s,format=raw,if=virtio'%n".formatted(uri));
+            }
+            out.append("Stop it with Ctrl-C.");
+            System.out.println(out);
+        }
+    }
+}
