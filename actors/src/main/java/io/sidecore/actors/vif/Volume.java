@@ -3,11 +3,12 @@ package io.sidecore.actors.vif;
 import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Store;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -21,7 +22,7 @@ public final class Volume {
 
     private final String name;
     private final Supplier<Store> medium;
-    private final Set<Queue> queues = ConcurrentHashMap.newKeySet();
+    private final Set<Queue> queues = new LinkedHashSet<>();
     private final long size;
     private final Store.Capabilities capabilities;
     private volatile Store store;
@@ -60,11 +61,11 @@ public final class Volume {
         return store;
     }
 
-    void attach(Queue queue) {
+    synchronized void attach(Queue queue) {
         queues.add(queue);
     }
 
-    void detach(Queue queue) {
+    synchronized void detach(Queue queue) {
         queues.remove(queue);
     }
 
@@ -83,7 +84,7 @@ public final class Volume {
         }
         LOG.info("volume {}: its store is being replaced", name);
         store = medium.get();
-        var all = new java.util.ArrayList<CompletableFuture<Void>>();
+        var all = new ArrayList<CompletableFuture<Void>>();
         all.add(hung.fence().toCompletableFuture());
         for (var queue : queues) {
             all.add(queue.reopen().toCompletableFuture());

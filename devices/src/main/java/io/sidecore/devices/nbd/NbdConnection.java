@@ -76,6 +76,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     public void writable() {
         flush();
         if (codec.pending() == null) {
+            transport.interest(false, false);
             queue.ready();
         }
     }

@@ -254,7 +254,7 @@ public final class NbdTransmission {
         var ok = request.error() == Errno.OK;
         if (request.op() == BlockOp.READ) {
             var at = request.position() - NbdSimpleReply.BYTES;
-            NbdSimpleReply.put(request.slab().buffer(), at, wire(request.error()), request.cookie());
+            NbdSimpleReply.put(request.slab().buffer().clear(), at, wire(request.error()), request.cookie());
             send(request.slab(), at, NbdSimpleReply.BYTES + (ok ? request.length() : 0));
         } else {
             var slab = replySlab(NbdSimpleReply.BYTES);
@@ -263,7 +263,7 @@ public final class NbdTransmission {
                 slab = retireFor(SlabPool.STANDARD);
             }
             var at = slab.take(NbdSimpleReply.BYTES);
-            NbdSimpleReply.put(slab.buffer(), at, wire(request.error()), request.cookie());
+            NbdSimpleReply.put(slab.buffer().clear(), at, wire(request.error()), request.cookie());
             send(slab, at, NbdSimpleReply.BYTES);
             if (request.slab() != null) {
                 release(request.slab());

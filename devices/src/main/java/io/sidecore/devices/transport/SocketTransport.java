@@ -76,11 +76,6 @@ public final class SocketTransport implements Transport, Readiness {
     }
 
     @Override
-    public long write(ByteBuffer[] from, int count) throws IOException {
-        return channel.write(from, 0, count);
-    }
-
-    @Override
     public void close() {
         try {
             channel.close();

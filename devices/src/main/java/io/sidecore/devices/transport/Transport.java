@@ -30,9 +30,6 @@ public interface Transport {
     /** Writes what fits; bytes written. */
     int write(ByteBuffer from) throws IOException;
 
-    /** Writes what fits of several buffers, in order; bytes written. */
-    long write(ByteBuffer[] from, int count) throws IOException;
-
     /** Closes it. */
     void close();
 }

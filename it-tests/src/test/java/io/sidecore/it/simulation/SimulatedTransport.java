@@ -1,0 +1,125 @@
+package io.sidecore.it.simulation;
+
+import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.devices.transport.Transport;
+import java.nio.ByteBuffer;
+import java.util.SplittableRandom;
+
+/** One end of a byte stream in memory. Bytes pass in pieces of random size; readiness is told through the loops, as a selector would. For one thread. */
+final class SimulatedTransport implements Transport {
+    private static final int CAPACITY = 64 << 10;
+
+    private final SplittableRandom random;
+    private final ByteBuffer inbox = ByteBuffer.allocate(CAPACITY);
+    private SimulatedTransport peer;
+    private CoreLoop loop;
+    private Listener listener;
+    private boolean reads;
+    private boolean writes;
+    private boolean told;
+    private boolean closed;
+
+    private SimulatedTransport(SplittableRandom random) {
+        this.random = random;
+    }
+
+    static SimulatedTransport[] pair(SplittableRandom random) {
+        var a = new SimulatedTransport(random);
+        var b = new SimulatedTransport(random);
+        a.peer = b;
+        b.peer = a;
+        return new SimulatedTransport[] {a, b};
+    }
+
+    @Override
+    public String toString() {
+        return "reads " + reads + " writes " + writes + " inbox " + inbox + " peer reads " + peer.reads + " writes "
+                + peer.writes + " inbox " + peer.inbox;
+    }
+
+    @Override
+    public void attach(CoreLoop loop, Listener listener) {
+        this.loop = loop;
+        this.listener = listener;
+        tell();
+    }
+
+    @Override
+    public void detach() {
+        loop = null;
+    }
+
+    @Override
+    public void interest(boolean read, boolean write) {
+        reads = read;
+        writes = write;
+        tell();
+    }
+
+    private boolean readable() {
+        return reads && (inbox.position() > 0 || peer.closed);
+    }
+
+    private boolean writable() {
+        return writes && (peer.inbox.hasRemaining() || peer.closed);
+    }
+
+    /** Level-triggered: told again as long as it is so. */
+    private void tell() {
+        if (loop == null || told || closed || !(readable() || writable())) {
+            return;
+        }
+        told = true;
+        var at = loop;
+        at.execute(() -> {
+            told = false;
+            if (loop == at && !closed) {
+                if (writable()) {
+                    listener.writable();
+                }
+                if (readable() && !closed) {
+                    listener.readable();
+                }
+            }
+            tell();
+        });
+    }
+
+    @Override
+    public int read(ByteBuffer into) {
+        if (inbox.position() == 0) {
+            return peer.closed ? -1 : 0;
+        }
+        inbox.flip();
+        var n = Math.min(Math.min(inbox.remaining(), into.remaining()), piece());
+        into.put(inbox.slice(0, n));
+        inbox.position(n);
+        inbox.compact();
+        peer.tell();
+        return n;
+    }
+
+    @Override
+    public int write(ByteBuffer from) {
+        if (peer.closed) {
+            var all = from.remaining();
+            from.position(from.limit());
+            return all;
+        }
+        var n = Math.min(Math.min(peer.inbox.remaining(), from.remaining()), piece());
+        peer.inbox.put(from.slice(from.position(), n));
+        from.position(from.position() + n);
+        peer.tell();
+        return n;
+    }
+
+    private int piece() {
+        return random.nextInt(4) == 0 ? 1 + random.nextInt(2_000) : CAPACITY;
+    }
+
+    @Override
+    public void close() {
+        closed = true;
+        peer.tell();
+    }
+}
