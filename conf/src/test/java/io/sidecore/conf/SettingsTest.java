@@ -42,7 +42,7 @@ class SettingsTest {
                         Path.of("sidecore-data"),
                         new CoreSettings.Count(0),
                         new LoopSettings(
-                                Duration.of(50, MICROS), 64, 8, Duration.of(200, MICROS), Duration.ofMillis(100)),
+                                Duration.of(100, MICROS), 64, 8, Duration.of(200, MICROS), Duration.ofMillis(100)),
                         new VifSettings(256, 64 * MIB, Duration.ofSeconds(1), Duration.ofSeconds(30), 3),
                         Map.of(),
                         Optional.empty()));

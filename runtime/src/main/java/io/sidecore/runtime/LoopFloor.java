@@ -5,6 +5,8 @@ import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.core.Topology;
 import io.sidecore.conf.LoopSettings;
 import io.sidecore.devices.linux.Affinity;
+import io.sidecore.devices.linux.RunDelay;
+import java.util.OptionalInt;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -24,18 +26,44 @@ final class LoopFloor {
 
     /** The loop that is tied to no core. */
     CoreLoop shared() {
-        return loop(host + "-shared", () -> {});
+        return loop(host + "-shared", OptionalInt.empty());
     }
 
     /** The loop of a sidecore. Where pinning is impossible it runs all the same, and says so. */
     CoreLoop pinned(Topology.Core core) {
-        return loop(
-                host + "-core-" + core.id(),
-                () -> affinity.pinCurrentThread(core.id())
-                        .ifPresent(why -> LOG.warn("sidecore {} runs unpinned: {}", core.id(), why)));
+        return loop(host + "-core-" + core.id(), OptionalInt.of(core.id()));
     }
 
-    private CoreLoop loop(String name, Runnable enter) {
-        return new CoreLoop(name, Clock.SYSTEM, settings, CoreLoop.Placement.of(enter, affinity::involuntarySwitches));
+    private CoreLoop loop(String name, OptionalInt core) {
+        return new CoreLoop(name, Clock.SYSTEM, settings, new Floor(name, core));
+    }
+
+    /** The place of one loop: its core, if any, and the kernel's account of its thread. */
+    private final class Floor implements CoreLoop.Placement {
+        private final String name;
+        private final OptionalInt core;
+        private RunDelay delay = RunDelay.unknown();
+
+        Floor(String name, OptionalInt core) {
+            this.name = name;
+            this.core = core;
+        }
+
+        @Override
+        public void enter() {
+            core.ifPresent(id -> affinity.pinCurrentThread(id)
+                    .ifPresent(why -> LOG.warn("loop {} runs unpinned: {}", name, why)));
+            delay = RunDelay.ofCurrentThread();
+        }
+
+        @Override
+        public long waitedNanos() {
+            return delay.nanos();
+        }
+
+        @Override
+        public void leave() {
+            delay.close();
+        }
     }
 }

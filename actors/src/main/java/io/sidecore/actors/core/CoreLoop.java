@@ -16,7 +16,6 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
-import java.util.function.LongSupplier;
 import org.apache.pekko.stream.Attributes;
 import org.jctools.queues.atomic.MpscUnboundedAtomicArrayQueue;
 import org.slf4j.Logger;
@@ -34,31 +33,30 @@ import org.slf4j.LoggerFactory;
  * under a virtual clock.
  */
 public final class CoreLoop implements Executor {
-    /** How a loop's thread is tied to its core, and how it learns that it was pushed off it: supplied by the platform. */
+    /** How a loop's thread is tied to its core, and how it learns that cores are short: supplied by the platform. */
     public interface Placement {
         /** Called once on the loop's thread. Pins it, or does nothing. */
         void enter();
 
-        /** Involuntary context switches of the calling thread so far; a constant where unknown. */
-        long involuntarySwitches();
+        /** Nanoseconds in which the calling thread was runnable and did not run, so far; a constant where unknown. */
+        long waitedNanos();
 
-        /** No pinning, and no knowledge of context switches. */
+        /** Called on the loop's thread when it ends. */
+        void leave();
+
+        /** No pinning, and no knowledge of waiting. */
         static Placement floating() {
-            return of(() -> {}, () -> 0);
-        }
-
-        /** A placement of two functions. */
-        static Placement of(Runnable enter, LongSupplier involuntarySwitches) {
             return new Placement() {
                 @Override
-                public void enter() {
-                    enter.run();
+                public void enter() {}
+
+                @Override
+                public long waitedNanos() {
+                    return 0;
                 }
 
                 @Override
-                public long involuntarySwitches() {
-                    return involuntarySwitches.getAsLong();
-                }
+                public void leave() {}
             };
         }
     }
@@ -89,6 +87,10 @@ public final class CoreLoop implements Executor {
 
     private static final Logger LOG = LoggerFactory.getLogger(CoreLoop.class);
     private static final long NAP_NANOS = 20_000;
+    private static final int HOT_POLLS = 8;
+    /** Between two looks at a channel, so that its lock is free when the client wants it: without, depth 32 lost a tenth. */
+    private static final long PAUSE_NANOS = 1_000;
+
     private static final long MILLI = 1_000_000;
     private static final int RUNNING = 0;
     private static final int PARKED = 1;
@@ -117,8 +119,8 @@ public final class CoreLoop implements Executor {
     private long now;
     private long lastWork;
     private long taskNumber;
-    private long seenSwitches;
     private int readyChannels;
+    private Readiness hot;
     private long requestsBefore;
 
     /** A loop with a thread of its own, not yet started. */
@@ -264,7 +266,7 @@ public final class CoreLoop implements Executor {
     /**
      * Watches a non-blocking channel. On the loop only.
      *
-     * @return the key, by which the caller changes its interest and ends the watch
+     * @return the key, by which the caller changes its interest; {@link #unregister} ends the watch
      * @throws UncheckedIOException if the channel is closed
      */
     public SelectionKey register(SelectableChannel channel, int operations, Readiness readiness) {
@@ -278,6 +280,15 @@ public final class CoreLoop implements Executor {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /** Ends the watch that {@link #register} began. On the loop only. */
+    public void unregister(SelectionKey key) {
+        assert onLoop() : name;
+        if (hot == key.attachment()) {
+            hot = null;
+        }
+        key.cancel();
     }
 
     /** Looks at {@code poller} in every turn. On the loop only. */
@@ -398,7 +409,8 @@ public final class CoreLoop implements Executor {
     private void ready(SelectionKey key) {
         readyChannels++;
         try {
-            ((Readiness) key.attachment()).ready(key.readyOps());
+            hot = (Readiness) key.attachment();
+            hot.ready(key.readyOps());
         } catch (java.nio.channels.CancelledKeyException e) {
             LOG.debug("core loop {}: channel closed while it became ready", name);
         } catch (Throwable t) {
@@ -430,7 +442,6 @@ public final class CoreLoop implements Executor {
 
     private void runUntilStopped() {
         placement.enter();
-        seenSwitches = placement.involuntarySwitches();
         lastWork = clock.nanos();
         try {
             while (!stopping) {
@@ -445,6 +456,7 @@ public final class CoreLoop implements Executor {
         } finally {
             ended = true;
             admit();
+            placement.leave();
             try {
                 selector.close();
             } catch (IOException e) {
@@ -460,20 +472,33 @@ public final class CoreLoop implements Executor {
 
     private void idle() {
         now = clock.nanos();
-        if (!pollers.isEmpty() || idle.poll(now, lastWork)) {
-            Thread.onSpinWait();
-            return;
+        if (idle.wantsWaited(now)) {
+            idle.waited(now, placement.waitedNanos());
         }
-        var switches = placement.involuntarySwitches();
-        if (switches != seenSwitches) {
-            seenSwitches = switches;
-            idle.preempted(now);
+        if (!pollers.isEmpty() || idle.poll(now, lastWork)) {
+            pollHot();
+            return;
         }
         state.set(PARKED);
         if (remote.isEmpty() && local.isEmpty() && !stopping) {
             park();
         }
         state.set(RUNNING);
+    }
+
+    /** Looks some times at the channel that was ready last; the turn that follows looks at all of them. */
+    private void pollHot() {
+        for (var i = 0; i < HOT_POLLS && hot != null && remote.isEmpty(); i++) {
+            var again = clock.nanos() + PAUSE_NANOS;
+            do {
+                Thread.onSpinWait();
+            } while (clock.nanos() - again < 0);
+            if (hot.poll()) {
+                lastWork = clock.nanos();
+                arrived();
+                return;
+            }
+        }
     }
 
     private void park() {

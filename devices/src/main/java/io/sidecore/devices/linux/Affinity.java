@@ -81,12 +81,4 @@ public final class Affinity {
     public int currentThreadId() {
         return linux ? Libc.threadId() : -1;
     }
-
-    /**
-     * How often the calling thread was pushed off its core since it started, although it could have gone on: a spinning thread that sees this number grow takes a
-     * core that somebody else needs. 0 when that cannot be known. One system call, no allocation: meant for a loop to ask every now and then.
-     */
-    public long involuntarySwitches() {
-        return linux ? Libc.involuntarySwitches() : 0;
-    }
 }

@@ -26,17 +26,13 @@ final class Libc {
     static final int EINVAL = 22;
     static final int ENOMEM = 12;
     static final int MADV_DONTNEED = 4;
+    static final int MADV_HUGEPAGE = 14;
     static final int MADV_NOHUGEPAGE = 15;
+    static final int MADV_COLLAPSE = 25;
 
     private static final int PROT_READ_WRITE = 1 | 2;
     private static final int MAP_PRIVATE_ANONYMOUS = 0x02 | 0x20;
     private static final int MAP_NORESERVE = System.getProperty("os.arch").startsWith("ppc") ? 0x40 : 0x4000;
-    private static final int RUSAGE_THREAD = 1;
-
-    /** struct rusage: two struct timeval, then fourteen longs of which ru_nivcsw is the last. */
-    private static final long RUSAGE_BYTES = 18 * Long.BYTES;
-
-    private static final long RU_NIVCSW = 17 * Long.BYTES;
 
     private static final Linker LINKER = Linker.nativeLinker();
     private static final Linker.Option ERRNO = Linker.Option.captureCallState("errno");
@@ -48,8 +44,6 @@ final class Libc {
     private static final MethodHandle SCHED_GETAFFINITY =
             function("sched_getaffinity", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS), ERRNO);
     private static final MethodHandle GETTID = function("gettid", FunctionDescriptor.of(JAVA_INT));
-    private static final MethodHandle GETRUSAGE =
-            function("getrusage", FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS));
     private static final MethodHandle GETPAGESIZE = function("getpagesize", FunctionDescriptor.of(JAVA_INT));
     private static final MethodHandle MMAP = function(
             "mmap", FunctionDescriptor.of(ADDRESS, ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG), ERRNO);
@@ -57,14 +51,13 @@ final class Libc {
             function("munmap", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG), ERRNO);
     private static final MethodHandle MADVISE =
             function("madvise", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT), ERRNO);
+    private static final MethodHandle MEMCPY =
+            function("memcpy", FunctionDescriptor.of(ADDRESS, ADDRESS, ADDRESS, JAVA_LONG));
     private static final MethodHandle STRERROR = function("strerror", FunctionDescriptor.of(ADDRESS, JAVA_INT));
 
-    /** Where calls of a thread put what they return by reference; it lives as long as the thread, and nothing is allocated for a call. */
-    private record Scratch(MemorySegment state, MemorySegment rusage) {
-        static final ThreadLocal<Scratch> OF_THREAD = ThreadLocal.withInitial(() -> new Scratch(
-                Arena.ofAuto().allocate(Linker.Option.captureStateLayout()),
-                Arena.ofAuto().allocate(RUSAGE_BYTES, Long.BYTES)));
-    }
+    /** Where calls of a thread put their errno; it lives as long as the thread, and nothing is allocated for a call. */
+    private static final ThreadLocal<MemorySegment> STATE =
+            ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(Linker.Option.captureStateLayout()));
 
     private Libc() {}
 
@@ -97,18 +90,6 @@ final class Libc {
         } catch (Throwable t) {
             throw unchecked(t);
         }
-    }
-
-    /** How often the calling thread was taken off a core while it could have gone on. */
-    static long involuntarySwitches() {
-        MemorySegment rusage = Scratch.OF_THREAD.get().rusage;
-        try {
-            // Cannot fail: the thread exists, and so does the memory.
-            int ignored = (int) GETRUSAGE.invokeExact(RUSAGE_THREAD, rusage);
-        } catch (Throwable t) {
-            throw unchecked(t);
-        }
-        return rusage.get(JAVA_LONG, RU_NIVCSW);
     }
 
     static int pageSize() {
@@ -161,6 +142,15 @@ final class Libc {
         }
     }
 
+    /** Copies the whole of one segment into another of the same size that does not overlap. */
+    static void copy(MemorySegment to, MemorySegment from) {
+        try {
+            MemorySegment ignored = (MemorySegment) MEMCPY.invokeExact(to, from, from.byteSize());
+        } catch (Throwable t) {
+            throw unchecked(t);
+        }
+    }
+
     /** What an errno means, as in "Cannot allocate memory (errno 12)". */
     static String errorText(int errno) {
         try {
@@ -172,7 +162,7 @@ final class Libc {
     }
 
     private static MemorySegment state() {
-        return Scratch.OF_THREAD.get().state;
+        return STATE.get();
     }
 
     private static int errno(int result, MemorySegment state) {

@@ -73,6 +73,33 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     }
 
     @Override
+    public boolean poll() {
+        if (closed || mayRead || !queue.wanted() || codec.pending() != null || codec.starved()) {
+            return false;
+        }
+        var room = codec.receiveBuffer();
+        if (room == null) {
+            return false;
+        }
+        try {
+            var wanted = room.remaining();
+            var bytes = transport.read(room);
+            if (bytes == 0) {
+                return false;
+            }
+            if (bytes > 0) {
+                codec.received(bytes);
+            }
+            // At the end of the stream the queue reads once more, and learns it.
+            mayRead = bytes < 0 || bytes == wanted;
+        } catch (IOException e) {
+            mayRead = true;
+        }
+        queue.ready();
+        return true;
+    }
+
+    @Override
     public void writable() {
         flush();
         if (codec.pending() == null) {

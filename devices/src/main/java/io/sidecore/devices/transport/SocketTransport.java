@@ -16,6 +16,7 @@ public final class SocketTransport implements Transport, Readiness {
     private static final Logger LOG = LoggerFactory.getLogger(SocketTransport.class);
 
     private final SocketChannel channel;
+    private CoreLoop loop;
     private SelectionKey key;
     private Listener listener;
     private int interest;
@@ -32,6 +33,7 @@ public final class SocketTransport implements Transport, Readiness {
 
     @Override
     public void attach(CoreLoop loop, Listener listener) {
+        this.loop = loop;
         this.listener = listener;
         this.key = loop.register(channel, interest, this);
     }
@@ -39,7 +41,7 @@ public final class SocketTransport implements Transport, Readiness {
     @Override
     public void detach() {
         if (key != null) {
-            key.cancel();
+            loop.unregister(key);
             key = null;
         }
     }
@@ -63,6 +65,11 @@ public final class SocketTransport implements Transport, Readiness {
         if ((operations & SelectionKey.OP_READ) != 0) {
             listener.readable();
         }
+    }
+
+    @Override
+    public boolean poll() {
+        return listener.poll();
     }
 
     @Override

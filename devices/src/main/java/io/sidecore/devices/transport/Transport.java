@@ -13,6 +13,11 @@ public interface Transport {
 
         /** Bytes can be written again. */
         void writable();
+
+        /** Looks for bytes without having been told of any; whether there were some. */
+        default boolean poll() {
+            return false;
+        }
     }
 
     /** Watches on this loop from now on. */

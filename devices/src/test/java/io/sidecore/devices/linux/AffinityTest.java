@@ -4,16 +4,13 @@ import static java.util.concurrent.TimeUnit.SECONDS;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import com.sun.management.ThreadMXBean;
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeoutException;
-import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 
 class AffinityTest {
@@ -73,64 +70,12 @@ class AffinityTest {
     }
 
     @Test
-    void twoThreadsThatSpinOnOneCoreSeeThatTheyDisturbEachOther() throws Exception {
-        assumeTrue(Libc.LINUX, "switches are counted on Linux only");
-        int core = onItsOwnThread(affinity::currentThreadCores).getFirst();
-        var done = new AtomicBoolean();
-        var other = new FutureTask<>(() -> {
-            affinity.pinCurrentThread(core);
-            while (!done.get()) {
-                Thread.onSpinWait();
-            }
-            return null;
-        });
-        Thread.ofPlatform().daemon().start(other);
-        try {
-            onItsOwnThread(() -> {
-                affinity.pinCurrentThread(core);
-                while (affinity.involuntarySwitches() < 3) {
-                    Thread.onSpinWait();
-                }
-                long before = affinity.involuntarySwitches();
-                long inProc = Long.parseLong(statusOfThread("nonvoluntary_ctxt_switches"));
-                assertThat(inProc).isBetween(before, affinity.involuntarySwitches());
-                return null;
-            });
-        } finally {
-            done.set(true);
-        }
-        other.get(30, SECONDS);
-    }
-
-    @Test
-    void countingSwitchesAllocatesNothing() {
-        assumeTrue(Libc.LINUX, "switches are counted on Linux only");
-        var threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
-        long calls = 100_000;
-        countSwitches(calls); // until it is compiled
-
-        long before = threads.getCurrentThreadAllocatedBytes();
-        countSwitches(calls);
-
-        assertThat(threads.getCurrentThreadAllocatedBytes() - before).isLessThan(calls);
-    }
-
-    @Test
     void elsewhereThanOnLinuxNothingHappensAndPinningSaysWhy() {
         var elsewhere = new Affinity("Plan 9", false);
 
         assertThat(elsewhere.pinCurrentThread(0)).hasValue("not supported on Plan 9: pinning needs Linux");
         assertThat(elsewhere.currentThreadCores()).isEmpty();
         assertThat(elsewhere.currentThreadId()).isEqualTo(-1);
-        assertThat(elsewhere.involuntarySwitches()).isZero();
-    }
-
-    private long countSwitches(long calls) {
-        long sum = 0;
-        for (long call = 0; call < calls; call++) {
-            sum += affinity.involuntarySwitches();
-        }
-        return sum;
     }
 
     private static String statusOfThread(String key) throws IOException {
