@@ -101,7 +101,6 @@ class OffHeapTest {
         assertThat(isMapped(memory)).isFalse();
         assertThatThrownBy(() -> memory.get(JAVA_BYTE, 0)).isInstanceOf(IllegalStateException.class);
         assertThatThrownBy(() -> OffHeap.release(memory)).isInstanceOf(IllegalStateException.class);
-        assertThatThrownBy(() -> OffHeap.noHugePages(memory)).isInstanceOf(IllegalStateException.class);
     }
 
     @Test
