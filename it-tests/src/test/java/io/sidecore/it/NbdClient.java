@@ -11,6 +11,7 @@ import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
+import java.util.random.RandomGenerator;
 
 /** A plain blocking NBD client, written from proto.md for the tests: an oracle that shares no code with the server. */
 public final class NbdClient implements Closeable {
@@ -54,7 +55,7 @@ public final class NbdClient implements Closeable {
     }
 
     /** Asks {@code count} reads or writes of {@code bytes} each at random block offsets, all in flight at once, and waits for their answers. */
-    public void batch(boolean write, int count, int bytes, java.util.random.RandomGenerator random) throws IOException {
+    public void batch(boolean write, int count, int bytes, RandomGenerator random) throws IOException {
         for (var i = 0; i < count; i++) {
             if (out.remaining() < 28 + bytes) {
                 send();
@@ -79,7 +80,12 @@ public final class NbdClient implements Closeable {
     }
 
     private void header(int type, long offset, int length) {
-        out.putInt(0x25609513).putShort((short) 0).putShort((short) type).putLong(++cookie).putLong(offset).putInt(length);
+        out.putInt(0x25609513)
+                .putShort((short) 0)
+                .putShort((short) type)
+                .putLong(++cookie)
+                .putLong(offset)
+                .putInt(length);
     }
 
     private void send() throws IOException {

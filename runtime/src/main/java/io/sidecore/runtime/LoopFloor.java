@@ -51,8 +51,8 @@ final class LoopFloor {
 
         @Override
         public void enter() {
-            core.ifPresent(id -> affinity.pinCurrentThread(id)
-                    .ifPresent(why -> LOG.warn("loop {} runs unpinned: {}", name, why)));
+            core.ifPresent(id ->
+                    affinity.pinCurrentThread(id).ifPresent(why -> LOG.warn("loop {} runs unpinned: {}", name, why)));
             delay = RunDelay.ofCurrentThread();
         }
 

@@ -1,5 +1,6 @@
 package io.sidecore.runtime;
 
+import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.SettingsException;
 import java.nio.file.Path;
@@ -100,7 +101,7 @@ public final class Main {
                                             + String.join(
                                                     ", ",
                                                     loops.service().stream()
-                                                            .map(io.sidecore.actors.core.CoreLoop::name)
+                                                            .map(CoreLoop::name)
                                                             .toList())));
             host.notes().forEach(note -> out.append("note: ").append(note).append(System.lineSeparator()));
             if (host.uris().isEmpty()) {

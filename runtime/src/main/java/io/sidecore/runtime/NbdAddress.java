@@ -3,8 +3,10 @@ package io.sidecore.runtime;
 import io.sidecore.conf.ListenAddress;
 import io.sidecore.devices.nbd.NbdListener;
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.SocketException;
 import java.net.StandardProtocolFamily;
 import java.net.StandardSocketOptions;
 import java.net.URLEncoder;
@@ -81,9 +83,9 @@ final class NbdAddress implements AutoCloseable {
         try {
             SocketChannel.open(UnixDomainSocketAddress.of(path)).close();
             throw new IOException("another process listens there");
-        } catch (java.net.ConnectException refused) {
+        } catch (ConnectException refused) {
             Files.delete(path);
-        } catch (java.net.SocketException notASocket) {
+        } catch (SocketException notASocket) {
             throw new IOException("there is a file which is not a listening socket", notASocket);
         }
     }

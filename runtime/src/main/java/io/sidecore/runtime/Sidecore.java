@@ -3,6 +3,7 @@ package io.sidecore.runtime;
 import com.typesafe.config.Config;
 import com.typesafe.config.ConfigFactory;
 import io.sidecore.actors.block.SlabPool;
+import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.core.LoopDispatcher;
 import io.sidecore.actors.core.LoopWatch;
 import io.sidecore.actors.core.Loops;
@@ -132,9 +133,7 @@ public final class Sidecore implements AutoCloseable {
         for (var core : topology.cores()) {
             var sidecore = plan.indexOf(core);
             var role = sidecore >= 0 ? PhysicalCore.Role.SERVICE : PhysicalCore.Role.SHARED;
-            var loop = sidecore >= 0
-                    ? Optional.of(service.get(sidecore))
-                    : Optional.<io.sidecore.actors.core.CoreLoop>empty();
+            var loop = sidecore >= 0 ? Optional.of(service.get(sidecore)) : Optional.<CoreLoop>empty();
             cores.add(spawn(PhysicalCore.Command.class, PhysicalCore.create(core, role, loop), "core-" + core.id()));
         }
         var watch = new LoopWatch(loops.all().toList(), settings.loop().blockedAfter());
@@ -212,7 +211,7 @@ public final class Sidecore implements AutoCloseable {
     }
 
     private void stopLoops() throws InterruptedException {
-        loops.all().forEach(io.sidecore.actors.core.CoreLoop::stop);
+        loops.all().forEach(CoreLoop::stop);
         for (var loop : loops.all().toList()) {
             loop.join(PATIENCE);
         }

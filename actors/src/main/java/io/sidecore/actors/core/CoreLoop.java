@@ -3,6 +3,7 @@ package io.sidecore.actors.core;
 import io.sidecore.conf.LoopSettings;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.channels.CancelledKeyException;
 import java.nio.channels.SelectableChannel;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.Selector;
@@ -411,7 +412,7 @@ public final class CoreLoop implements Executor {
         try {
             hot = (Readiness) key.attachment();
             hot.ready(key.readyOps());
-        } catch (java.nio.channels.CancelledKeyException e) {
+        } catch (CancelledKeyException e) {
             LOG.debug("core loop {}: channel closed while it became ready", name);
         } catch (Throwable t) {
             failed(t);

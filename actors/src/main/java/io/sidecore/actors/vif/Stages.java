@@ -2,6 +2,7 @@ package io.sidecore.actors.vif;
 
 import io.sidecore.actors.core.Clock;
 import io.sidecore.actors.core.Count;
+import java.util.Arrays;
 
 /**
  * Where the time of a batch goes, stage by stage, from the first byte read to the last byte written. One batch in {@link #EVERY} is timed, if it is answered in
@@ -80,7 +81,7 @@ public final class Stages {
         if (timing) {
             skip = 0;
             task = taskNumber;
-            java.util.Arrays.fill(laps, 0);
+            Arrays.fill(laps, 0);
             began = mark = clock.nanos();
         }
     }

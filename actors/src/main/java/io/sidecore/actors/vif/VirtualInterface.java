@@ -9,7 +9,9 @@ import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
 import java.util.function.UnaryOperator;
 import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.Behavior;
@@ -231,8 +233,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
     }
 
     private Behavior<Command> apply(
-            List<? extends java.util.concurrent.CompletionStage<Queue.Changed>> changes,
-            ActorRef<StatusReply<Done>> replyTo) {
+            List<? extends CompletionStage<Queue.Changed>> changes, ActorRef<StatusReply<Done>> replyTo) {
         // A queue that ends in the meantime has nothing to change any more.
         var all = changes.stream()
                 .map(c -> c.toCompletableFuture().exceptionally(ended -> null))
@@ -240,7 +241,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
         CompletableFuture.allOf(all.toArray(CompletableFuture[]::new))
                 .thenRun(() -> replyTo.tell(StatusReply.success(new Done(all.stream()
                         .map(CompletableFuture::join)
-                        .filter(java.util.Objects::nonNull)
+                        .filter(Objects::nonNull)
                         .toList()))));
         return this;
     }

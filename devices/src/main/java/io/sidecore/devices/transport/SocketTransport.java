@@ -15,6 +15,8 @@ import org.slf4j.LoggerFactory;
 public final class SocketTransport implements Transport, Readiness {
     private static final Logger LOG = LoggerFactory.getLogger(SocketTransport.class);
 
+    private static final int UNIX_SEND_BUFFER = 4 << 20;
+
     private final SocketChannel channel;
     private CoreLoop loop;
     private SelectionKey key;
@@ -25,8 +27,12 @@ public final class SocketTransport implements Transport, Readiness {
     public SocketTransport(SocketChannel channel) throws IOException {
         this.channel = channel;
         channel.configureBlocking(false);
-        if (!(channel.getRemoteAddress() instanceof UnixDomainSocketAddress)
-                && !(channel.getLocalAddress() instanceof UnixDomainSocketAddress)) {
+        if (channel.getLocalAddress() instanceof UnixDomainSocketAddress
+                || channel.getRemoteAddress() instanceof UnixDomainSocketAddress) {
+            // As much as the kernel allows: by default a reply of 256 KiB does not fit, and every one waits for the
+            // client half-way.
+            channel.setOption(StandardSocketOptions.SO_SNDBUF, UNIX_SEND_BUFFER);
+        } else {
             channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
         }
     }

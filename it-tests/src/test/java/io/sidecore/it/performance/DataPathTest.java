@@ -9,6 +9,7 @@ import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.conf.Settings;
 import io.sidecore.devices.interpose.FaultInjector;
 import io.sidecore.devices.interpose.FaultPlan;
+import io.sidecore.devices.interpose.RateLimit;
 import io.sidecore.it.NbdClient;
 import io.sidecore.runtime.Sidecore;
 import java.lang.management.ManagementFactory;
@@ -18,6 +19,7 @@ import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -37,15 +39,13 @@ class DataPathTest {
 
     @BeforeEach
     void start() {
-        host = Sidecore.start(Settings.read(ConfigFactory.parseString(
-                """
+        host = Sidecore.start(Settings.read(ConfigFactory.parseString("""
                 sidecore {
                   data-directory = "%s"
                   volumes { disk { size = 256 MiB, store { type = memory } } }
                   exports { nbd { listen = ["unix:s"], volumes = [disk] } }
                 }
-                """
-                        .formatted(directory))));
+                """.formatted(directory))));
     }
 
     @AfterEach
@@ -88,7 +88,9 @@ class DataPathTest {
 
             assertThat(counters.requests.get() - requests).isBetween((long) MILLION, (long) MILLION + DEPTH);
             assertThat(host.messages()).as("messages to any actor of the host").isEqualTo(messages);
-            assertThat(counters.handOffs.get()).as("tasks handed to the loop by other threads").isEqualTo(handOffs);
+            assertThat(counters.handOffs.get())
+                    .as("tasks handed to the loop by other threads")
+                    .isEqualTo(handOffs);
             assertThat(garbage / batches).as("bytes of garbage per batch").isLessThanOrEqualTo(GARBAGE_PER_BATCH);
             System.out.printf(
                     "a million I/Os: 0 messages, 0 hand-offs, %d bytes of garbage a batch, %.1f a request (%.1f requests a batch)%n",
@@ -107,7 +109,8 @@ class DataPathTest {
                 sum += stages.nanos(i);
                 line.append(" %s %,d".formatted(Stages.names()[i], stages.nanos(i) / stages.timed()));
             }
-            System.out.printf("nanoseconds a batch:%s, end to end %,d%n", line, stages.endToEndNanos() / stages.timed());
+            System.out.printf(
+                    "nanoseconds a batch:%s, end to end %,d%n", line, stages.endToEndNanos() / stages.timed());
             // Counters are read one after the other while none is moving: the client has all its answers.
             assertThat(sum).isEqualTo(stages.endToEndNanos());
             assertThat(stages.timed()).isPositive();
@@ -136,7 +139,8 @@ class DataPathTest {
                 var ran = new CompletableFuture<long[]>();
                 var before = loop.counters().requests.get();
                 var asked = System.nanoTime();
-                loop.execute(() -> ran.complete(new long[] {System.nanoTime(), loop.counters().requests.get()}));
+                loop.execute(() -> ran.complete(
+                        new long[] {System.nanoTime(), loop.counters().requests.get()}));
                 var seen = ran.join();
                 waits[i] = seen[0] - asked;
                 served[i] = seen[1] - before;
@@ -165,9 +169,41 @@ class DataPathTest {
                     .join();
             var delayed = medianNanos(client, 1_000);
             System.out.printf(
-                    "a delay of 1 ms has a median error of %.3f ms (promised: 0.2)%n", (delayed - plain - 1_000_000) / 1e6);
+                    "a delay of 1 ms has a median error of %.3f ms (promised: 0.2)%n",
+                    (delayed - plain - 1_000_000) / 1e6);
             assertThat(delayed).as("nobody is early").isGreaterThanOrEqualTo(1_000_000);
         }
+    }
+
+    @Test
+    void aRateLimitHoldsForTheVifWhateverTheNumberOfItsConnections() throws Exception {
+        var limit = new RateLimit("limit", 5_000, 0, Duration.ofMillis(10));
+        host.vif("disk").orElseThrow().insert(limit, 0).toCompletableFuture().join();
+        var requests = 1_500;
+        var began = System.nanoTime();
+        var clients = IntStream.range(0, 2)
+                .mapToObj(i -> CompletableFuture.runAsync(() -> {
+                    try (var client = client()) {
+                        ask(client, requests, 10, new SplittableRandom(i));
+                    } catch (Exception e) {
+                        throw new AssertionError(e);
+                    }
+                }))
+                .toList();
+        clients.forEach(CompletableFuture::join);
+        var seconds = (System.nanoTime() - began) / 1e9;
+        System.out.printf("a limit of 5,000/s let two connections have %,.0f/s%n", 2 * requests / seconds);
+        // Never faster: all but the burst had to wait. How much slower depends on the machine.
+        assertThat(seconds).isGreaterThan((2 * requests - 60) / 5_000.0);
+
+        limit.limit(0, 0, Duration.ofMillis(10));
+        began = System.nanoTime();
+        try (var client = client()) {
+            ask(client, 10_000, 10, new SplittableRandom(9));
+        }
+        assertThat((System.nanoTime() - began) / 1e9)
+                .as("seconds, once the limit was lifted")
+                .isLessThan(10_000 / 5_000.0);
     }
 
     private static long medianNanos(NbdClient client, int requests) throws Exception {

@@ -29,16 +29,14 @@ public final class SupervisorExecutor extends ExecutorServiceConfigurator {
 
     /** An actor system for simulations. */
     static ActorSystem<Void> system() {
-        var config = ConfigFactory.parseString(
-                        """
+        var config = ConfigFactory.parseString("""
                         pekko.stream.materializer.dispatcher = simulated-supervisor
                         simulated-supervisor {
                           type = Dispatcher
                           executor = "%s"
                           throughput = 1
                         }
-                        """
-                                .formatted(SupervisorExecutor.class.getName()))
+                        """.formatted(SupervisorExecutor.class.getName()))
                 .withFallback(ConfigFactory.load());
         ActorSystem<Void> system = ActorSystem.create(Behaviors.empty(), "simulation", config);
         SystemMaterializer.get(system).materializer();
