@@ -93,6 +93,9 @@ public final class CoreLoop implements Executor {
     private static final long PAUSE_NANOS = 1_000;
 
     private static final long MILLI = 1_000_000;
+    /** What throws again and again is told of so often. */
+    private static final long COMPLAIN_NANOS = 1_000_000_000;
+
     private static final int RUNNING = 0;
     private static final int PARKED = 1;
 
@@ -120,6 +123,7 @@ public final class CoreLoop implements Executor {
     private long now;
     private long lastWork;
     private long taskNumber;
+    private long lastComplaint;
     private int readyChannels;
     private Readiness hot;
     private long requestsBefore;
@@ -148,7 +152,7 @@ public final class CoreLoop implements Executor {
         this.selector = selector;
         this.simulation = simulation;
         this.turnNanos = limits.turnTime().toNanos();
-        this.idle = new IdlePolicy(limits.spinMax().toNanos());
+        this.idle = new IdlePolicy(limits.spinMax().toNanos(), clock.nanos());
         this.now = clock.nanos();
         this.lastWork = now;
     }
@@ -265,7 +269,7 @@ public final class CoreLoop implements Executor {
     }
 
     /**
-     * Watches a non-blocking channel. On the loop only.
+     * Watches a non-blocking channel. On the loop only, and from a task, not from within {@link Readiness#ready}.
      *
      * @return the key, by which the caller changes its interest; {@link #unregister} ends the watch
      * @throws UncheckedIOException if the channel is closed
@@ -379,13 +383,22 @@ public final class CoreLoop implements Executor {
     private int poll() {
         var work = 0;
         for (var i = 0; i < pollers.size(); i++) {
-            work += pollers.get(i).poll();
+            work += look(pollers.get(i));
         }
         if (selector != null) {
             work += select(0);
         }
         counters.polls.add(1);
         return work;
+    }
+
+    private int look(Poller poller) {
+        try {
+            return poller.poll();
+        } catch (Throwable t) {
+            failed(t);
+            return 1;
+        }
     }
 
     /** Looks at the channels; waits at most so many milliseconds. */
@@ -435,7 +448,11 @@ public final class CoreLoop implements Executor {
 
     private void failed(Throwable t) {
         counters.failures.add(1);
-        LOG.error("core loop {}: a task threw; the loop goes on", name, t);
+        var at = clock.nanos();
+        if (counters.failures.get() == 1 || at - lastComplaint > COMPLAIN_NANOS) {
+            lastComplaint = at;
+            LOG.error("core loop {}: a task threw ({} so far); the loop goes on", name, counters.failures.get(), t);
+        }
         if (t instanceof VirtualMachineError) {
             throw (VirtualMachineError) t;
         }
@@ -456,7 +473,8 @@ public final class CoreLoop implements Executor {
             }
         } finally {
             ended = true;
-            admit();
+            // What was accepted until this moment is not forgotten.
+            while (turnAtEnd() > 0) {}
             placement.leave();
             try {
                 selector.close();
@@ -494,11 +512,20 @@ public final class CoreLoop implements Executor {
             do {
                 Thread.onSpinWait();
             } while (clock.nanos() - again < 0);
-            if (hot.poll()) {
+            if (look(hot) > 0) {
                 lastWork = clock.nanos();
                 arrived();
                 return;
             }
+        }
+    }
+
+    private int look(Readiness channel) {
+        try {
+            return channel.poll() ? 1 : 0;
+        } catch (Throwable t) {
+            failed(t);
+            return 1;
         }
     }
 

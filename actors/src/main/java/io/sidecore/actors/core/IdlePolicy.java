@@ -34,7 +34,9 @@ final class IdlePolicy {
     private long waitedBefore;
     private boolean coresAreShort;
 
-    IdlePolicy(long spinMaxNanos) {
+    IdlePolicy(long spinMaxNanos, long now) {
+        this.lastArrival = now;
+        this.lookedAt = now;
         this.spinMax = spinMaxNanos;
         this.interval = 8.0 * spinMaxNanos;
     }

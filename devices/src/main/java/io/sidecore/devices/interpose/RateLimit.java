@@ -45,13 +45,12 @@ public final class RateLimit implements Interposer {
 
     /** Takes what the request costs; returns 0, or nanoseconds to wait. */
     private long take(Request request, long now) {
-        var wait = operations.tryTake(1, now);
-        if (wait > 0) {
-            return wait;
+        var wait = bytes.waitNanos(now);
+        if (wait == 0) {
+            wait = operations.tryTake(1, now);
         }
-        wait = bytes.tryTake(request.length(), now);
-        if (wait > 0) {
-            operations.giveBack(1);
+        if (wait == 0) {
+            bytes.take(request.length(), now);
         }
         return wait;
     }

@@ -53,9 +53,18 @@ public final class TokenBucket {
         }
     }
 
-    /** Gives back what was taken and not used. */
-    public void giveBack(long units) {
+    /** Takes {@code units} whether they are allowed or not: later uses wait the longer. */
+    public void take(long units, long now) {
         var cost = (long) (units * rate.nanosPerUnit);
-        full.addAndGet(-cost);
+        full.updateAndGet(before -> (before == Long.MIN_VALUE ? now : Math.max(before, now)) + cost);
+    }
+
+    /** Nanoseconds after which something may be taken again, 0 if it may now. */
+    public long waitNanos(long now) {
+        var current = rate;
+        var before = full.get();
+        return current.nanosPerUnit == 0 || before == Long.MIN_VALUE
+                ? 0
+                : Math.max(0, before - now - current.burstNanos);
     }
 }

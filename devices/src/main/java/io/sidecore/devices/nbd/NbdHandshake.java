@@ -2,6 +2,7 @@ package io.sidecore.devices.nbd;
 
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Optional;
 
@@ -107,6 +108,7 @@ public final class NbdHandshake {
         var option = in.getInt(at + 8);
         var length = in.getInt(at + 12) & 0xffff_ffffL;
         if (length > MAX_OPTION) {
+            count();
             if (option == Nbd.OPT_EXPORT_NAME) {
                 throw new NbdProtocolException("export name of " + length + " bytes");
             }
@@ -119,9 +121,7 @@ public final class NbdHandshake {
         if (in.remaining() < 16 + length) {
             return false;
         }
-        if (++options > MAX_OPTIONS) {
-            throw new NbdProtocolException("more than " + MAX_OPTIONS + " options without choosing an export");
-        }
+        count();
         var data = new byte[(int) length];
         in.position(at + 16);
         in.get(data);
@@ -136,6 +136,12 @@ public final class NbdHandshake {
             default -> reply(option, Nbd.REP_ERR_UNSUP, "option " + option + " is not supported");
         }
         return true;
+    }
+
+    private void count() throws NbdProtocolException {
+        if (++options > MAX_OPTIONS) {
+            throw new NbdProtocolException("more than " + MAX_OPTIONS + " options without choosing an export");
+        }
     }
 
     private void exportName(byte[] data) throws NbdProtocolException {
@@ -202,8 +208,13 @@ public final class NbdHandshake {
                         .putLong(export.size())
                         .putShort((short) export.transmissionFlags())
                         .array());
+        var answered = new BitSet();
         while (data.hasRemaining()) {
-            more(option, data.getShort() & 0xffff, export);
+            var one = data.getShort() & 0xffff;
+            if (!answered.get(one)) {
+                answered.set(one);
+                more(option, one, export);
+            }
         }
         reply(option, Nbd.REP_ACK, new byte[0]);
         if (option == Nbd.OPT_GO) {
