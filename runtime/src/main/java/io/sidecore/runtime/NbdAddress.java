@@ -6,7 +6,6 @@ import java.io.IOException;
 import java.net.ConnectException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.net.SocketException;
 import java.net.StandardProtocolFamily;
 import java.net.StandardSocketOptions;
 import java.net.URLEncoder;
@@ -15,12 +14,17 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 
 /** A bound address, and how clients write it. */
 final class NbdAddress implements AutoCloseable {
     private static final int BACKLOG = 1024;
+    /** In a mode of stat(2). */
+    private static final int FILE_TYPE = 0170000;
+
+    private static final int SOCKET = 0140000;
 
     private final ListenAddress address;
     private final ServerSocketChannel channel;
@@ -75,19 +79,22 @@ final class NbdAddress implements AutoCloseable {
         }
     }
 
-    /** A socket file that nobody listens on was left by a host that was killed. */
+    /** A socket file that nobody listens on was left by a host that was killed. Nothing else is ever removed. */
     private static void removeStale(Path path) throws IOException {
-        if (!Files.exists(path)) {
+        if (!Files.exists(path, LinkOption.NOFOLLOW_LINKS)) {
             return;
+        }
+        var mode = (int) Files.getAttribute(path, "unix:mode", LinkOption.NOFOLLOW_LINKS);
+        if ((mode & FILE_TYPE) != SOCKET) {
+            throw new IOException("there is a file which is not a socket");
         }
         try {
             SocketChannel.open(UnixDomainSocketAddress.of(path)).close();
-            throw new IOException("another process listens there");
         } catch (ConnectException refused) {
             Files.delete(path);
-        } catch (SocketException notASocket) {
-            throw new IOException("there is a file which is not a listening socket", notASocket);
+            return;
         }
+        throw new IOException("another process listens there");
     }
 
     void listen(NbdListener listener) {

@@ -3,14 +3,19 @@ package io.sidecore.actors.block;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
+import java.util.IdentityHashMap;
+import java.util.Map;
 
 /**
- * Slabs for the queues of a host, in two sizes: {@link #STANDARD} ones, and larger ones for single large requests, in multiples of it. Memory is mapped when first needed, touched when first used,
- * and returned to the machine when the pool is closed. Safe for all threads; asked only when a queue grows or shrinks, not per request.
+ * Slabs for the queues of a host, in two sizes: {@link #STANDARD} ones, which are kept, and larger ones for single large requests, in multiples of it, of which some are kept and the others go back to the machine when they are given back.
+ * Memory is mapped when first needed and touched when first used. Safe for all threads; asked only when a queue grows or shrinks, not per request.
  */
 public final class SlabPool implements AutoCloseable {
     /** Bytes of a standard slab: as much as a batch may hold. */
     public static final int STANDARD = 1 << 20;
+
+    /** Bytes of larger slabs that are kept for the next large request. */
+    static final long KEPT = 64L << 20;
 
     /** Gives {@code bytes} of zeroed off-heap memory that lives as long as the arena. */
     @FunctionalInterface
@@ -21,7 +26,11 @@ public final class SlabPool implements AutoCloseable {
     private final Arena arena = Arena.ofShared();
     private final Mapping mapping;
     private final ArrayDeque<Slab> standard = new ArrayDeque<>();
+    private final ArrayDeque<Slab> large = new ArrayDeque<>();
+    private final Map<Slab, Arena> arenas = new IdentityHashMap<>();
     private long mappedBytes;
+    private long keptBytes;
+    private long borrowedBytes;
     private boolean closed;
 
     /** A pool over the platform's way to map memory. */
@@ -31,12 +40,33 @@ public final class SlabPool implements AutoCloseable {
 
     /** An empty slab of at least so many bytes. */
     public synchronized Slab borrow(int bytes) {
-        if (bytes <= STANDARD && !standard.isEmpty()) {
-            return standard.pop();
+        var slab = find(bytes);
+        borrowedBytes += slab.capacity();
+        return slab;
+    }
+
+    private Slab find(int bytes) {
+        if (bytes <= STANDARD) {
+            return standard.isEmpty() ? map(STANDARD, arena) : standard.pop();
         }
         var size = Math.ceilDiv(bytes, STANDARD) * STANDARD;
-        // Large ones are rare and large: each goes back to the machine at once, so it has an arena of its own.
-        var slab = size == STANDARD ? new Slab(mapping.map(size, arena)) : new Slab(mapping.map(size, Arena.ofAuto()));
+        for (var slab : large) {
+            // A slab far too large would hold more of its queue's bound than the request needs.
+            if (slab.capacity() >= size && slab.capacity() <= 2L * size) {
+                large.remove(slab);
+                keptBytes -= slab.capacity();
+                return slab;
+            }
+        }
+        // Each has an arena of its own, by which it goes back alone.
+        var own = Arena.ofShared();
+        var slab = map(size, own);
+        arenas.put(slab, own);
+        return slab;
+    }
+
+    private Slab map(int size, Arena in) {
+        var slab = new Slab(mapping.map(size, in));
         mappedBytes += size;
         return slab;
     }
@@ -46,22 +76,42 @@ public final class SlabPool implements AutoCloseable {
         if (slab.live() != 0) {
             throw new IllegalStateException("slab given back while " + slab.live() + " requests hold it");
         }
-        if (slab.capacity() == STANDARD && !closed) {
+        borrowedBytes -= slab.capacity();
+        if (closed) {
+            return;
+        }
+        if (slab.capacity() == STANDARD) {
             standard.push(slab);
+        } else if (keptBytes + slab.capacity() <= KEPT) {
+            keptBytes += slab.capacity();
+            large.push(slab);
         } else {
             mappedBytes -= slab.capacity();
+            arenas.remove(slab).close();
         }
     }
 
-    /** Bytes mapped at present. */
+    /** Bytes mapped at present, kept ones included. */
     public synchronized long mappedBytes() {
         return mappedBytes;
     }
 
+    /** Bytes in the hands of queues. */
+    public synchronized long borrowedBytes() {
+        return borrowedBytes;
+    }
+
     @Override
     public synchronized void close() {
+        if (closed) {
+            return;
+        }
         closed = true;
         standard.clear();
+        large.clear();
+        arenas.values().forEach(Arena::close);
+        arenas.clear();
         arena.close();
+        mappedBytes = 0;
     }
 }

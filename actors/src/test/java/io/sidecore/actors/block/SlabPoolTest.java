@@ -3,6 +3,7 @@ package io.sidecore.actors.block;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -34,13 +35,31 @@ class SlabPoolTest {
     }
 
     @Test
-    void aLargeSlabIsAMultipleOfTheStandardAndNotKept() {
+    void aLargeSlabIsAMultipleOfTheStandardAndKeptForTheNextOfItsSize() {
         var slab = pool.borrow(SlabPool.STANDARD + 1);
         assertThat(slab.capacity()).isEqualTo(2 * SlabPool.STANDARD);
 
         pool.giveBack(slab);
 
-        assertThat(pool.mappedBytes()).isZero();
+        assertThat(pool.borrow(2 * SlabPool.STANDARD)).isSameAs(slab);
+    }
+
+    @Test
+    void largeSlabsBeyondWhatIsKeptGoBackToTheMachine() {
+        var slabs = Stream.generate(() -> pool.borrow(33 << 20)).limit(3).toList();
+
+        slabs.forEach(pool::giveBack);
+
+        assertThat(pool.mappedBytes()).isLessThanOrEqualTo(SlabPool.KEPT);
+        assertThat(slabs.getLast().memory().scope().isAlive()).isFalse();
+    }
+
+    @Test
+    void aMuchLargerSlabIsNotGivenOutForASmallRequest() {
+        var slab = pool.borrow(33 << 20);
+        pool.giveBack(slab);
+
+        assertThat(pool.borrow(2 << 20)).isNotSameAs(slab);
     }
 
     @Test

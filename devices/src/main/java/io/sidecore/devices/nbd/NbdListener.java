@@ -48,7 +48,11 @@ public final class NbdListener implements AutoCloseable {
     public void listen(ServerSocketChannel channel) throws IOException {
         channel.configureBlocking(false);
         channels.add(channel);
-        loop.execute(() -> loop.register(channel, SelectionKey.OP_ACCEPT, operations -> accept(channel)));
+        loop.execute(() -> {
+            if (channel.isOpen()) {
+                loop.register(channel, SelectionKey.OP_ACCEPT, operations -> accept(channel));
+            }
+        });
     }
 
     /** Connections at present, those that still negotiate included. */

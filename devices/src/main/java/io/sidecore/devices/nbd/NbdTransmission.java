@@ -383,8 +383,9 @@ public final class NbdTransmission {
         if (heldBytes + rounded > inFlightBytes && ledger.used() > 0) {
             return null;
         }
-        heldBytes += rounded;
-        return pool.borrow(bytes);
+        var slab = pool.borrow(bytes);
+        heldBytes += slab.capacity();
+        return slab;
     }
 
     private void giveBack(Slab slab) {

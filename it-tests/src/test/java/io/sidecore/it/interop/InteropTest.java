@@ -30,7 +30,6 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Disabled;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -314,8 +313,6 @@ class InteropTest {
     }
 
     @Test
-    @Disabled(
-            "SlabPool gives slabs above its standard size an automatic arena: they stay resident until some garbage collection")
     void theMemoryOfLargeRequestsGoesBackToTheMachine() throws IOException {
         try (var sparse = host(oneVolume("listen = [\"unix:large.sock\"]"))) {
             var uri = uri(sparse, Over.UNIX, "disk");
@@ -396,8 +393,6 @@ class InteropTest {
     }
 
     @Test
-    @Disabled(
-            "NbdAddress.removeStale deletes it: connecting to a plain file is refused as to a stale socket (ECONNREFUSED)")
     void aFileThatIsNoSocketIsNotReplaced() throws IOException {
         var file = Files.writeString(directory.path().resolve("precious"), "do not delete");
         assertThatThrownBy(() -> host(oneVolume("listen = [\"unix:precious\"]")).close())
