@@ -79,6 +79,25 @@ public final class NbdClient implements Closeable {
         }
     }
 
+    /** Asks {@code count} reads behind the end of the export, all in flight at once; returns how many were refused. */
+    public int refusals(int count) throws IOException {
+        for (var i = 0; i < count; i++) {
+            if (out.remaining() < 28) {
+                send();
+            }
+            header(READ, size, 4096);
+        }
+        send();
+        var refused = 0;
+        for (var i = 0; i < count; i++) {
+            need(16);
+            in.getInt();
+            refused += in.getInt() == 22 ? 1 : 0;
+            in.getLong();
+        }
+        return refused;
+    }
+
     private void header(int type, long offset, int length) {
         out.putInt(0x25609513)
                 .putShort((short) 0)

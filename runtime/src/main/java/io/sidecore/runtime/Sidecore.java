@@ -29,6 +29,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -126,9 +127,9 @@ public final class Sidecore implements AutoCloseable {
         loops = new Loops(shared, service);
         system = ActorSystem.create(
                 messages.counted(SpawnProtocol.Command.class, SpawnProtocol.create()), "sidecore", systemConfig());
-        loops.all().forEach(loop -> LoopDispatcher.install(system.classicSystem(), loop));
         resources.push(this::stopLoops);
         resources.push(this::stopSystem);
+        loops.all().forEach(loop -> LoopDispatcher.install(system.classicSystem(), loop));
         shared.start();
         for (var core : topology.cores()) {
             var sidecore = plan.indexOf(core);
@@ -172,7 +173,7 @@ public final class Sidecore implements AutoCloseable {
                 new NbdListener.Service(exports, nbd.maxConnections(), nbd.handshakeTimeout()),
                 slabs,
                 (export, connection) -> vifs.get(export.name()).connect(connection));
-        resources.push(() -> vifs.values().forEach(vif -> await(vif.destroy("the host is stopping"), vif.id())));
+        resources.push(this::destroyVifs);
         resources.push(listener);
         for (var address : nbd.listen()) {
             var bound = NbdAddress.bind(address);
@@ -202,6 +203,26 @@ public final class Sidecore implements AutoCloseable {
             throw new HostException(what + ": " + e.getCause().getMessage(), e.getCause());
         } catch (TimeoutException e) {
             throw new HostException(what + " did not answer within " + PATIENCE, e);
+        }
+    }
+
+    /** All at once; each may take as long as its requests in flight may. */
+    private void destroyVifs() {
+        var bound = settings.vif()
+                .drainMax()
+                .multipliedBy(2)
+                .plus(settings.vif().stallMax())
+                .plus(PATIENCE);
+        var destroyed = vifs.values().stream()
+                .map(vif -> vif.destroy("the host is stopping").toCompletableFuture())
+                .toList();
+        try {
+            CompletableFuture.allOf(destroyed.toArray(CompletableFuture[]::new))
+                    .get(bound.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        } catch (ExecutionException | TimeoutException e) {
+            LOG.warn("not every VIF ended within {}", bound, e);
         }
     }
 

@@ -453,9 +453,6 @@ public final class CoreLoop implements Executor {
             lastComplaint = at;
             LOG.error("core loop {}: a task threw ({} so far); the loop goes on", name, counters.failures.get(), t);
         }
-        if (t instanceof VirtualMachineError) {
-            throw (VirtualMachineError) t;
-        }
     }
 
     private void runUntilStopped() {
@@ -474,7 +471,9 @@ public final class CoreLoop implements Executor {
         } finally {
             ended = true;
             // What was accepted until this moment is not forgotten.
-            while (turnAtEnd() > 0) {}
+            for (var left = 0; left < 10_000 && turnAtEnd() > 0; ) {
+                left++;
+            }
             placement.leave();
             try {
                 selector.close();

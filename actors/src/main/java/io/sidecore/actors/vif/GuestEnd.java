@@ -28,6 +28,9 @@ public interface GuestEnd {
     /** A store gave back a request that was replaced meanwhile: its memory is no longer held by it. */
     void release(Request orphan);
 
+    /** Whether every answer has left, or none can leave any more; {@link Queue#ready()} is called when that becomes so. */
+    boolean flushed();
+
     /** The queue has ended: let go of the guest. {@code reason} for the log. */
     void close(String reason);
 }

@@ -81,6 +81,9 @@ public final class Queue {
     private String closing;
     private boolean chainEnded;
     private boolean reopen;
+    private boolean lingering;
+    private int resumedFrom = -1;
+    private int brokenInARow;
     private long stalledAt;
     private int replayed;
     private boolean lost;
@@ -152,10 +155,7 @@ public final class Queue {
 
     /** Runs it on its loop. Any thread, once. */
     public void start() {
-        loop.execute(() -> {
-            end.attach(this);
-            tryRun();
-        });
+        loop.execute(() -> tryRun(true));
     }
 
     /**
@@ -206,7 +206,11 @@ public final class Queue {
 
     /** The guest end has something to receive, or room again. On the loop. */
     public void ready() {
-        if (source != null) {
+        if (lingering) {
+            if (end.flushed()) {
+                closed();
+            }
+        } else if (source != null) {
             source.ready();
         }
     }
@@ -237,14 +241,24 @@ public final class Queue {
     }
 
     /** Runs the next generation, or ends the queue if that cannot be. */
-    private void tryRun() {
+    private void tryRun(boolean attach) {
+        if (life.is(State.CLOSED)) {
+            return;
+        }
         try {
+            if (attach) {
+                end.attach(this);
+            }
             run();
         } catch (RuntimeException e) {
-            LOG.error("queue {}: cannot be served through {}", name, route, e);
-            closing = "it cannot be served: " + e.getMessage();
-            closed();
+            abandon(e);
         }
+    }
+
+    private void abandon(RuntimeException e) {
+        LOG.error("queue {}: cannot be served through {}", name, route, e);
+        closing = "it cannot be served: " + e.getMessage();
+        closed();
     }
 
     /** What the guest sends and receives in the present generation; one-shot. */
@@ -321,6 +335,7 @@ public final class Queue {
             chain = following;
         }
         if (answered > 0) {
+            brokenInARow = 0;
             loop.counters().requests.add(answered);
             end.answer(batch.take());
             stages.lap(Stages.SIGNAL);
@@ -372,6 +387,9 @@ public final class Queue {
         chainEnded = true;
         if (life.is(State.RUNNING)) {
             LOG.error("queue {}: its chain {} broke; requests in flight are issued again", name, route, failure);
+            if (++brokenInARow > limits.replayMax()) {
+                closing = "its chain broke " + brokenInARow + " times without an answer in between";
+            }
             stall();
         } else if (!life.is(State.STALLING)) {
             return;
@@ -389,7 +407,9 @@ public final class Queue {
     }
 
     private void impatient() {
-        if (life.is(State.STALLING)) {
+        if (lingering) {
+            closed();
+        } else if (life.is(State.STALLING)) {
             LOG.warn(
                     "queue {}: {} requests did not drain within {}; their chain is given up",
                     name,
@@ -434,15 +454,28 @@ public final class Queue {
     }
 
     private void resume(boolean chainLost) {
+        if (resumedFrom == generation) {
+            // Drained and impatient at the same time: once is enough.
+            return;
+        }
+        resumedFrom = generation;
         loop.disarm(patience);
         lost = chainLost;
         source = null;
         sink = null;
-        if (closing != null) {
-            giveBackAll(chainLost);
-            closed();
-            return;
+        try {
+            if (closing != null) {
+                giveBackAll(chainLost);
+                linger();
+            } else {
+                reroute(chainLost);
+            }
+        } catch (RuntimeException e) {
+            abandon(e);
         }
+    }
+
+    private void reroute(boolean chainLost) {
         var from = route;
         if (change != null && change.route() != null) {
             route = change.route();
@@ -453,14 +486,21 @@ public final class Queue {
         prepareReplay(chainLost);
         var target = change != null && change.loop() != null ? change.loop() : loop;
         if (target == loop) {
-            tryRun();
+            tryRun(false);
         } else {
             end.detach();
             loop = target;
-            target.execute(() -> {
-                end.attach(this);
-                tryRun();
-            });
+            target.execute(() -> tryRun(true));
+        }
+    }
+
+    /** Answers that were given are still sent, if the guest takes them within the time of a change. */
+    private void linger() {
+        if (end.flushed()) {
+            closed();
+        } else {
+            lingering = true;
+            loop.arm(patience, loop.clock().nanos() + limits.drainMax().toNanos());
         }
     }
 
@@ -468,14 +508,14 @@ public final class Queue {
         replay.clear();
         replayed = 0;
         for (var request : ledger.replay(generation + 1, chainLost)) {
+            if (request.slab() == null && request.length() > 0) {
+                end.renew(request);
+            }
             if (InFlightLedger.replays(request) > limits.replayMax()) {
                 request.fail(Errno.EIO);
                 ledger.answer(request, generation + 1);
                 end.answer(request);
                 continue;
-            }
-            if (request.slab() == null && request.length() > 0) {
-                end.renew(request);
             }
             replay.add(request);
             replayed++;
@@ -493,6 +533,10 @@ public final class Queue {
     }
 
     private void closed() {
+        if (life.is(State.CLOSED)) {
+            return;
+        }
+        lingering = false;
         if (life.is(State.RUNNING)) {
             life.to(State.STALLING);
         }

@@ -97,7 +97,10 @@ public final class Volume {
         if (failure == null) {
             LOG.error("volume {} has failed: {}", name, why);
             failure = why;
+            var given = store;
             store = new Failed();
+            given.fence().whenComplete((cleared, e) -> given.close());
+            queues.forEach(Queue::reopen);
         }
     }
 

@@ -15,6 +15,9 @@ import org.apache.pekko.stream.stage.AsyncCallback;
  * Limits a VIF, over all its queues together, to so many operations and bytes a second. Requests above wait, in order; the queue takes no more from its guest while some wait, and the guest feels it. Can be changed at any time.
  */
 public final class RateLimit implements Interposer {
+    /** A request that waits longer looks again after this time: the limit may have been changed. */
+    private static final long LOOK_AGAIN_NANOS = 50_000_000;
+
     private final String name;
     private final TokenBucket operations;
     private final TokenBucket bytes;
@@ -32,7 +35,7 @@ public final class RateLimit implements Interposer {
         bytes = new TokenBucket(bytesPerSecond, burst.toNanos());
     }
 
-    /** Another limit from now on; requests that wait follow it too, at the latest when their old wait is over. Any thread. */
+    /** Another limit from now on; requests that wait follow it too, within 50 ms. Any thread. */
     public void limit(long operationsPerSecond, long bytesPerSecond, Duration burst) {
         operations.rate(operationsPerSecond, burst.toNanos());
         bytes.rate(bytesPerSecond, burst.toNanos());
@@ -113,7 +116,7 @@ public final class RateLimit implements Interposer {
                 while (!waiting.isEmpty()) {
                     var wait = take(waiting.first(), now);
                     if (wait > 0) {
-                        site.loop().arm(due, now + wait);
+                        site.loop().arm(due, now + Math.min(wait, LOOK_AGAIN_NANOS));
                         break;
                     }
                     allowed.add(waiting.poll());

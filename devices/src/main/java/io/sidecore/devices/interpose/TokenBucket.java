@@ -18,13 +18,14 @@ public final class TokenBucket {
         rate(unitsPerSecond, burstNanos);
     }
 
-    /** Another rate from now on; zero units a second mean no limit. */
+    /** Another rate from now on, with a full bucket: debts were made at the old price. Zero units a second mean no limit. */
     public void rate(long unitsPerSecond, long burstNanos) {
         if (unitsPerSecond < 0 || burstNanos < 0) {
             throw new IllegalArgumentException(
                     "a rate of " + unitsPerSecond + "/s with a burst of " + burstNanos + " ns");
         }
         rate = new Rate(unitsPerSecond == 0 ? 0 : 1e9 / unitsPerSecond, burstNanos);
+        full.set(Long.MIN_VALUE);
     }
 
     /**

@@ -16,6 +16,9 @@ import org.slf4j.LoggerFactory;
 public final class NbdConnection implements GuestEnd, Transport.Listener {
     private static final Logger LOG = LoggerFactory.getLogger(NbdConnection.class);
 
+    /** Times in a row that requests are looked for behind refused ones. */
+    private static final int MAX_ROUNDS = 16;
+
     private final Transport transport;
     private final NbdExport export;
     private final SlabPool pool;
@@ -24,6 +27,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     private Queue queue;
     private NbdTransmission codec;
     private boolean mayRead = true;
+    private boolean broken;
     private boolean closed;
 
     /**
@@ -119,12 +123,17 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         } catch (NbdProtocolException e) {
             end("the client broke the protocol: " + e.getMessage());
         } catch (IOException e) {
-            end("the connection failed: " + e.getMessage());
+            broken(e);
+        } catch (RuntimeException e) {
+            LOG.error("{}: its requests cannot be decoded", queue.name(), e);
+            codec.dropDecoded();
+            end("its requests cannot be decoded: " + e.getMessage());
         }
         return null;
     }
 
     private Request readAndDecode() throws IOException, NbdProtocolException {
+        var rounds = 0;
         while (true) {
             if (codec.pending() != null) {
                 // The client does not take its answers: no more of its requests until it does.
@@ -132,13 +141,22 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
                 return null;
             }
             var chain = codec.decode(queue.generation());
-            refuse();
+            var refused = refuse();
             queue.stages().lap(Stages.DEMULTIPLEX);
             if (chain != null) {
                 return chain;
             }
             if (codec.disconnected()) {
                 end("the client disconnected");
+                return null;
+            }
+            if (refused) {
+                // Answered already, so there is room again: a client that sends nothing but nonsense gets its share of
+                // the loop, no more.
+                if (++rounds < MAX_ROUNDS) {
+                    continue;
+                }
+                queue.ready();
                 return null;
             }
             if (codec.starved() || !mayRead) {
@@ -162,14 +180,16 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         }
     }
 
-    private void refuse() {
-        for (var request = codec.refused(); request != null; ) {
+    private boolean refuse() {
+        var first = codec.refused();
+        for (var request = first; request != null; ) {
             var following = request.unlink();
             queue.ledger().answer(request, queue.generation());
             codec.encode(request);
             request = following;
         }
         flush();
+        return first != null;
     }
 
     @Override
@@ -187,7 +207,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     }
 
     private void flush() {
-        if (closed) {
+        if (closed || broken) {
             return;
         }
         try {
@@ -201,8 +221,19 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
                 }
             }
         } catch (IOException e) {
-            end("the connection failed: " + e.getMessage());
+            broken(e);
         }
+    }
+
+    private void broken(IOException e) {
+        broken = true;
+        end("the connection failed: " + e.getMessage());
+        queue.ready();
+    }
+
+    @Override
+    public boolean flushed() {
+        return closed || broken || codec.pending() == null;
     }
 
     @Override

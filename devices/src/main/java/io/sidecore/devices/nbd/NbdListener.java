@@ -2,12 +2,17 @@ package io.sidecore.devices.nbd;
 
 import io.sidecore.actors.block.SlabPool;
 import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.actors.core.Deadline;
 import io.sidecore.devices.transport.SocketTransport;
 import java.io.IOException;
+import java.nio.channels.Channel;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -28,12 +33,18 @@ public final class NbdListener implements AutoCloseable {
      */
     public record Service(List<NbdExport> exports, int maxConnections, Duration handshakeTimeout) {}
 
+    private static final int ACCEPTED_AT_ONCE = 16;
+    private static final long RETRY_NANOS = 100_000_000;
+
     private final CoreLoop loop;
     private final Service service;
     private final SlabPool pool;
     private final BiConsumer<NbdExport, NbdConnection> onConnection;
     private final List<ServerSocketChannel> channels = new CopyOnWriteArrayList<>();
+    private final Map<ServerSocketChannel, SelectionKey> keys = new HashMap<>();
     private final Set<Object> connections = ConcurrentHashMap.newKeySet();
+
+    private volatile boolean stopping;
 
     /** A listener on no socket yet; {@code onConnection} is called on the loop. */
     public NbdListener(
@@ -50,7 +61,7 @@ public final class NbdListener implements AutoCloseable {
         channels.add(channel);
         loop.execute(() -> {
             if (channel.isOpen()) {
-                loop.register(channel, SelectionKey.OP_ACCEPT, operations -> accept(channel));
+                keys.put(channel, loop.register(channel, SelectionKey.OP_ACCEPT, operations -> accept(channel)));
             }
         });
     }
@@ -62,22 +73,59 @@ public final class NbdListener implements AutoCloseable {
 
     private void accept(ServerSocketChannel channel) {
         try {
-            for (var socket = channel.accept(); socket != null; socket = channel.accept()) {
-                if (connections.size() >= service.maxConnections()) {
-                    LOG.warn(
-                            "refused a connection: {} are open, and exports.nbd.max-connections allows no more",
-                            connections.size());
-                    socket.close();
-                    continue;
+            for (var i = 0; i < ACCEPTED_AT_ONCE; i++) {
+                var socket = channel.accept();
+                if (socket == null) {
+                    return;
                 }
-                var transport = new SocketTransport(socket);
-                var negotiation = new NbdNegotiation(transport, service, loop, this::chosen, connections::remove);
-                connections.add(negotiation);
-                // Not from within the selection: registering with it needs the loop itself.
-                loop.execute(negotiation::start);
+                greet(socket);
             }
         } catch (IOException e) {
-            LOG.warn("accepting a connection failed: {}", e.getMessage());
+            if (channel.isOpen()) {
+                LOG.warn("accepting a connection failed, trying again soon: {}", e.getMessage());
+                pause(channel);
+            }
+        }
+    }
+
+    /** Out of file descriptors, say: the channel stays ready, so it is not looked at for a while. */
+    private void pause(ServerSocketChannel channel) {
+        var key = keys.get(channel);
+        key.interestOps(0);
+        loop.arm(
+                new Deadline(() -> {
+                    if (key.isValid()) {
+                        key.interestOps(SelectionKey.OP_ACCEPT);
+                    }
+                }),
+                loop.clock().nanos() + RETRY_NANOS);
+    }
+
+    private void greet(SocketChannel socket) {
+        try {
+            if (connections.size() >= service.maxConnections()) {
+                LOG.warn(
+                        "refused a connection: {} are open, and exports.nbd.max-connections allows no more",
+                        connections.size());
+                socket.close();
+                return;
+            }
+            var transport = new SocketTransport(socket);
+            var negotiation = new NbdNegotiation(transport, service, loop, this::chosen, connections::remove);
+            connections.add(negotiation);
+            // Not from within the selection: registering with it needs the loop itself.
+            loop.execute(negotiation::start);
+        } catch (IOException e) {
+            LOG.debug("a connection was gone before it was greeted", e);
+            close(socket);
+        }
+    }
+
+    private static void close(Channel channel) {
+        try {
+            channel.close();
+        } catch (IOException e) {
+            LOG.warn("closing {} failed: {}", channel, e.getMessage());
         }
     }
 
@@ -86,19 +134,18 @@ public final class NbdListener implements AutoCloseable {
                 new NbdConnection(negotiation.transport(), export, pool, negotiation.early(), connections::remove);
         connections.add(connection);
         connections.remove(negotiation);
-        onConnection.accept(export, connection);
+        if (stopping) {
+            connection.close("the host is stopping");
+        } else {
+            onConnection.accept(export, connection);
+        }
     }
 
     /** Stops accepting, and ends the connections that still negotiate. */
     @Override
     public void close() {
-        for (var channel : channels) {
-            try {
-                channel.close();
-            } catch (IOException e) {
-                LOG.warn("closing {} failed: {}", channel, e.getMessage());
-            }
-        }
+        stopping = true;
+        channels.forEach(NbdListener::close);
         loop.execute(() -> {
             for (var connection : connections) {
                 if (connection instanceof NbdNegotiation negotiation) {

@@ -123,7 +123,7 @@ public final class NbdTransmission {
     public Request decode(int generation) throws NbdProtocolException {
         var bytes = 0L;
         starved = false;
-        while (!disconnected && batch.count() < InFlightLedger.BATCH && bytes < MAX_BATCH_BYTES) {
+        while (!disconnected && batch.count() + refused.count() < InFlightLedger.BATCH && bytes < MAX_BATCH_BYTES) {
             if (drop > 0 && !dropped()) {
                 break;
             }
@@ -234,6 +234,12 @@ public final class NbdTransmission {
     /** Requests that were refused since the last call, to be answered at once; null if none. */
     public Request refused() {
         return refused.take();
+    }
+
+    /** Forgets what was decoded and not handed out: its requests stay open in the ledger and end with it. */
+    void dropDecoded() {
+        batch.take();
+        refused.take();
     }
 
     /** Whether decoding stopped for want of slots or memory. */

@@ -34,6 +34,8 @@ public final class SocketTransport implements Transport, Readiness {
             channel.setOption(StandardSocketOptions.SO_SNDBUF, UNIX_SEND_BUFFER);
         } else {
             channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
+            // A client whose machine has vanished is noticed some day.
+            channel.setOption(StandardSocketOptions.SO_KEEPALIVE, true);
         }
     }
 

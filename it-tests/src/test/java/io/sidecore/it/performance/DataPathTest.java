@@ -99,6 +99,14 @@ class DataPathTest {
     }
 
     @Test
+    void aClientThatSendsOnlyNonsenseIsRefusedAndServedAfterwards() throws Exception {
+        try (var client = client()) {
+            assertThat(client.refusals(30_000)).isEqualTo(30_000);
+            client.batch(false, 1, 4096, new SplittableRandom(6));
+        }
+    }
+
+    @Test
     void stagesAddUpToTheEndToEndTime() throws Exception {
         try (var client = client()) {
             ask(client, 200_000, DEPTH, new SplittableRandom(2));

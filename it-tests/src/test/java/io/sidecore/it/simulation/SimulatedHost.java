@@ -34,9 +34,18 @@ import org.apache.pekko.stream.SystemMaterializer;
 final class SimulatedHost {
     /** What a run may do besides serving. */
     record Program(
-            boolean interposers, boolean moves, double storeDelay, double storeHang, UnaryOperator<Store> fenceOf) {
+            boolean interposers,
+            boolean moves,
+            double storeDelay,
+            double storeHang,
+            UnaryOperator<Store> fenceOf,
+            int replayMax) {
         static Program quiet() {
-            return new Program(false, false, 0, 0, UnaryOperator.identity());
+            return of(false, false, 0, 0);
+        }
+
+        static Program of(boolean interposers, boolean moves, double storeDelay, double storeHang) {
+            return new Program(interposers, moves, storeDelay, storeHang, UnaryOperator.identity(), PATIENT);
         }
     }
 
@@ -55,8 +64,8 @@ final class SimulatedHost {
     private static final AtomicLong RUN = new AtomicLong();
     private static final LoopSettings LOOPS =
             new LoopSettings(Duration.ofNanos(50_000), 16, 8, Duration.ofNanos(200_000), Duration.ofMillis(100));
-    private static final VifSettings VIF =
-            new VifSettings(32, 33 << 20, Duration.ofMillis(50), Duration.ofSeconds(5), 50);
+    /** More lost chains than any run has. */
+    private static final int PATIENT = 1_000;
 
     private final Simulation simulation;
     private final Program program;
@@ -167,7 +176,7 @@ final class SimulatedHost {
         var connection = new NbdConnection(ends[0], export, slabs, ByteBuffer.allocate(0), c -> {});
         var queue = new Queue(
                 "q" + number,
-                VIF,
+                new VifSettings(32, 33 << 20, Duration.ofMillis(50), Duration.ofSeconds(5), program.replayMax()),
                 loops.get(number % loops.size()),
                 new Route(List.of(), volume),
                 connection,
@@ -175,7 +184,15 @@ final class SimulatedHost {
                 () -> {});
         queues.add(queue);
         var depth = simulation.random().nextBoolean() ? 1 : 16;
-        var client = new SimulatedClient("client " + number, simulation, ends[1], number * PART, PART, requests, depth);
+        var client = new SimulatedClient(
+                "client " + number,
+                simulation,
+                ends[1],
+                number * PART,
+                PART,
+                requests,
+                depth,
+                program.replayMax() < PATIENT);
         clients.add(client);
         queue.start();
         guests.execute(() -> client.start(guests));

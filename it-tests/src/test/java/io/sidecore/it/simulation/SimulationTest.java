@@ -55,27 +55,32 @@ class SimulationTest {
 
     @Test
     void interposersComeAndGoUnderLoad() {
-        everySeedHolds("interposers", new Program(true, false, 0, 0, UnaryOperator.identity()));
+        everySeedHolds("interposers", Program.of(true, false, 0, 0));
     }
 
     @Test
     void queuesMoveBetweenLoopsUnderLoad() {
-        everySeedHolds("moves", new Program(false, true, 0, 0, UnaryOperator.identity()));
+        everySeedHolds("moves", Program.of(false, true, 0, 0));
     }
 
     @Test
     void aSlowStoreIsChangedAroundUnderLoad() {
-        everySeedHolds("slow store", new Program(true, true, 0.02, 0, UnaryOperator.identity()));
+        everySeedHolds("slow store", Program.of(true, true, 0.02, 0));
     }
 
     @Test
     void aStoreThatHangsIsFencedAndReplacedUnderLoad() {
-        everySeedHolds("hanging store", new Program(true, true, 0.02, 0.002, UnaryOperator.identity()));
+        everySeedHolds("hanging store", Program.of(true, true, 0.02, 0.002));
+    }
+
+    @Test
+    void aRequestThatLosesItsChainTooOftenIsAnsweredWithAnErrorAndTheQueueGoesOn() {
+        everySeedHolds("impatient", new Program(true, true, 0.02, 0.02, UnaryOperator.identity(), 0));
     }
 
     @Test
     void aReplayWithoutTheFenceIsCaught() {
-        var program = new Program(true, true, 0.02, 0.01, Unfenced::new);
+        var program = new Program(true, true, 0.02, 0.01, Unfenced::new, 1_000);
         var caught = 0;
         for (var seed = 0L; seed < SEEDS && caught < 3; seed++) {
             caught += run(seed, program).violations().isEmpty() ? 0 : 1;
@@ -87,7 +92,7 @@ class SimulationTest {
 
     @Test
     void aSeedReplaysBitForBit() {
-        var program = new Program(true, true, 0.02, 0.002, UnaryOperator.identity());
+        var program = Program.of(true, true, 0.02, 0.002);
         for (var seed = 0L; seed < 50; seed++) {
             assertThat(run(seed, program)).as("second run of seed %d", seed).isEqualTo(run(seed, program));
         }
