@@ -1,7 +1,7 @@
 package io.sidecore.actors.core;
 
 /**
- * Decides what a loop does that found no work: poll again at once, or park until something happens. Polling saves the wake-up, which is worth 1.5 to 1.8 × at depth one while a core is free, and harms when cores are full, because the
+ * Decides what a loop does that found no work: poll again at once, or park until something happens. Polling saves the wake-up, which is worth 1.3 to 1.5 × at depth one while a core is free, and harms when cores are full, because the
  * poller takes the core that its own client needs. It also harms at depth: a loop that sleeps a little finds more requests at once and spends fewer system calls on each.
  *
  * <p>So a loop polls for at most {@code spinMax} after its last work, and only while (1) work lately came at intervals not much longer than that, (2) each arrival brought few requests, and (3) cores are not short. The last shows in the

@@ -104,7 +104,7 @@ public final class OffHeap {
     }
 
     /**
-     * Copies between two pieces of off-heap memory that do not overlap. Large ones by the C library, which knows how to fill whole cache lines without reading them first: twice as fast into memory that is not cached.
+     * Copies between two pieces of off-heap memory that do not overlap. Large ones by the C library, which knows how to fill whole cache lines without reading them first: a quarter more 256 KiB writes a second into memory that is not cached.
      */
     public static void copy(MemorySegment from, long fromOffset, MemorySegment to, long toOffset, long bytes) {
         if (bytes < LARGE || !Libc.LINUX) {
