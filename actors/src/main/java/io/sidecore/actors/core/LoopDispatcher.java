@@ -1,9 +1,6 @@
 package io.sidecore.actors.core;
 
 import com.typesafe.config.ConfigFactory;
-import java.util.List;
-import java.util.concurrent.AbstractExecutorService;
-import java.util.concurrent.ExecutorService;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
 import org.apache.pekko.actor.ActorSystem;
@@ -55,48 +52,7 @@ public final class LoopDispatcher extends MessageDispatcherConfigurator {
     private record Provider(CoreLoop loop) implements ExecutorServiceFactoryProvider {
         @Override
         public ExecutorServiceFactory createExecutorServiceFactory(String id, ThreadFactory threads) {
-            return () -> new Lease(loop);
-        }
-    }
-
-    /** The loop as an executor service; shutting it down ends the lease, not the loop. */
-    private static final class Lease extends AbstractExecutorService implements ExecutorService {
-        private final CoreLoop loop;
-        private volatile boolean shutdown;
-
-        Lease(CoreLoop loop) {
-            this.loop = loop;
-        }
-
-        @Override
-        public void execute(Runnable command) {
-            loop.execute(command);
-        }
-
-        @Override
-        public void shutdown() {
-            shutdown = true;
-        }
-
-        @Override
-        public List<Runnable> shutdownNow() {
-            shutdown = true;
-            return List.of();
-        }
-
-        @Override
-        public boolean isShutdown() {
-            return shutdown;
-        }
-
-        @Override
-        public boolean isTerminated() {
-            return shutdown;
-        }
-
-        @Override
-        public boolean awaitTermination(long timeout, TimeUnit unit) {
-            return shutdown;
+            return () -> new ExecutorLease(loop);
         }
     }
 }
