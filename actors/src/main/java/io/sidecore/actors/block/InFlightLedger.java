@@ -143,6 +143,10 @@ public final class InFlightLedger {
             unanswered.replaceAll(this::successor);
         }
         for (var request : unanswered) {
+            if (request.op() == BlockOp.READ && request.isLent()) {
+                // Lent by a store that may be another one now. (A write has happened already where it was lent.)
+                request.payload(null, 0);
+            }
             request.generation = generation;
             request.inStore = false;
             request.unlink();

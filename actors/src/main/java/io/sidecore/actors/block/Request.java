@@ -25,6 +25,7 @@ public final class Request {
     private long cookie;
     private Slab slab;
     private int position;
+    private MemorySegment lent;
     private Errno error = Errno.OK;
 
     State state = State.FREE;
@@ -55,6 +56,7 @@ public final class Request {
         open(predecessor.op, predecessor.offset, predecessor.length, predecessor.cookie);
         slab = predecessor.slab;
         position = predecessor.position;
+        lent = predecessor.lent;
         sequence = predecessor.sequence;
         replays = predecessor.replays;
     }
@@ -63,6 +65,19 @@ public final class Request {
     public void payload(Slab slab, int position) {
         this.slab = slab;
         this.position = position;
+        this.lent = null;
+    }
+
+    /** Its payload is memory that a store has {@linkplain Store#lend lent}. */
+    public void lend(MemorySegment memory) {
+        this.slab = null;
+        this.position = 0;
+        this.lent = memory;
+    }
+
+    /** Whether its payload is memory that a store has lent. */
+    public boolean isLent() {
+        return lent != null;
     }
 
     /** Its number in the ledger. */
@@ -97,10 +112,10 @@ public final class Request {
 
     /** Memory in which the payload lies, beginning at {@link #position()}, {@link #length()} bytes. */
     public MemorySegment memory() {
-        return slab.memory();
+        return lent != null ? lent : slab.memory();
     }
 
-    /** The slab of the payload; null for a request without. */
+    /** The slab of the payload; null for a request without one, and for lent memory. */
     public Slab slab() {
         return slab;
     }

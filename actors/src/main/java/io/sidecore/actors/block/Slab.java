@@ -12,6 +12,7 @@ public final class Slab {
     private final ByteBuffer buffer;
     private int used;
     private int live;
+    private boolean kept;
 
     /** A slab over the whole of {@code memory}, at most 2 GiB − 1, accessible from every thread. */
     public Slab(MemorySegment memory) {
@@ -62,6 +63,16 @@ public final class Slab {
             return true;
         }
         return false;
+    }
+
+    /** Whether its user keeps it even while it is empty. */
+    public boolean kept() {
+        return kept;
+    }
+
+    /** Says so. */
+    public void kept(boolean whether) {
+        kept = whether;
     }
 
     /** Number of holders. */

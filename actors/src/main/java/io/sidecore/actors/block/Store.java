@@ -1,5 +1,6 @@
 package io.sidecore.actors.block;
 
+import java.lang.foreign.MemorySegment;
 import java.util.concurrent.CompletionStage;
 
 /**
@@ -34,6 +35,16 @@ public interface Store extends AutoCloseable {
 
     /** What it can do. */
     Capabilities capabilities();
+
+    /**
+     * Lends the medium's own memory as the payload of a large request, so that nothing is copied. A read's is read-only and shows the medium at the time it is looked at, between the request and its answer. What is put into a write's is on the
+     * medium at once, before the request is served: allowed, since a write that was asked for and not answered may be there, not there, or there in part. Who lends takes the request itself soon after, and answers it.
+     *
+     * @return exactly this range, valid as long as the volume has queues; null if it has none to lend, or the range is not all there
+     */
+    default MemorySegment lend(BlockOp op, long offset, int length) {
+        return null;
+    }
 
     /**
      * Serves a chain. Must not wait. Requests lie within the medium; the caller has seen to that.

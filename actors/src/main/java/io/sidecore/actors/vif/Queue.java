@@ -1,5 +1,6 @@
 package io.sidecore.actors.vif;
 
+import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Chain;
 import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.block.InFlightLedger;
@@ -7,6 +8,7 @@ import io.sidecore.actors.block.Request;
 import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.core.Deadline;
 import io.sidecore.conf.VifSettings;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.EnumSet;
 import java.util.Map;
@@ -218,6 +220,13 @@ public final class Queue {
     /** Whether the stream waits for the guest; if not, the guest end need not look. On the loop. */
     public boolean wanted() {
         return source != null && source.waiting();
+    }
+
+    /** Memory of the medium in place of a payload of the guest end's, where nothing stands between that wants to see it; null for none. On the loop. */
+    public MemorySegment lend(BlockOp op, long offset, int length) {
+        return life.is(State.RUNNING) && route.interposers().isEmpty()
+                ? port.store().lend(op, offset, length)
+                : null;
     }
 
     // --- a generation
@@ -508,7 +517,7 @@ public final class Queue {
         replay.clear();
         replayed = 0;
         for (var request : ledger.replay(generation + 1, chainLost)) {
-            if (request.slab() == null && request.length() > 0) {
+            if (request.slab() == null && !request.isLent() && request.length() > 0) {
                 end.renew(request);
             }
             if (InFlightLedger.replays(request) > limits.replayMax()) {

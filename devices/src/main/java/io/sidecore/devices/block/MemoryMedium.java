@@ -1,5 +1,6 @@
 package io.sidecore.devices.block;
 
+import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.block.Fence;
 import io.sidecore.actors.block.Request;
@@ -130,13 +131,34 @@ public final class MemoryMedium implements Supplier<Store>, AutoCloseable {
     }
 
     private boolean write(long offset, MemorySegment from, long position, int length) {
+        if (!allocate(offset, length)) {
+            return false;
+        }
+        OffHeap.copy(from, position, memory, offset, length);
+        return true;
+    }
+
+    private boolean isWritten(long offset, int length) {
+        for (var extent = offset >>> EXTENT_BITS; extent <= offset + length - 1 >>> EXTENT_BITS; extent++) {
+            if (!isWritten(extent)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private boolean allocate(long offset, int length) {
         for (var extent = offset >>> EXTENT_BITS; extent <= offset + length - 1 >>> EXTENT_BITS; extent++) {
             if (!isWritten(extent) && !allocate(extent)) {
                 return false;
             }
         }
-        OffHeap.copy(from, position, memory, offset, length);
         return true;
+    }
+
+    /** Whether a payload lies where it belongs: lent, and filled in or about to be sent from there. */
+    private boolean isInPlace(Request r) {
+        return r.isLent() && r.memory().address() == memory.address() + r.offset();
     }
 
     private boolean allocate(long extent) {
@@ -195,7 +217,29 @@ public final class MemoryMedium implements Supplier<Store>, AutoCloseable {
             }
         }
 
+        @Override
+        public MemorySegment lend(BlockOp op, long offset, int length) {
+            if (!fence.enter()) {
+                return null;
+            }
+            try {
+                return switch (op) {
+                    case READ ->
+                        isWritten(offset, length)
+                                ? memory.asSlice(offset, length).asReadOnly()
+                                : null;
+                    case WRITE -> allocate(offset, length) ? memory.asSlice(offset, length) : null;
+                    case FLUSH -> null;
+                };
+            } finally {
+                fence.exit();
+            }
+        }
+
         private void serve(Request r) {
+            if (isInPlace(r)) {
+                return;
+            }
             switch (r.op()) {
                 case READ -> read(r.offset(), r.memory(), r.position(), r.length());
                 case WRITE -> {

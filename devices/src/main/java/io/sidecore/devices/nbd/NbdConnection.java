@@ -19,11 +19,16 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     /** Times in a row that requests are looked for behind refused ones. */
     private static final int MAX_ROUNDS = 16;
 
+    /** Pieces of lent memory, and replies between them, that go in one system call. */
+    private static final int PIECES = 16;
+
     private final Transport transport;
     private final NbdExport export;
     private final SlabPool pool;
     private final ByteBuffer early;
     private final Consumer<NbdConnection> onClosed;
+    private final ByteBuffer[] pair = new ByteBuffer[2];
+    private final ByteBuffer[] pieces = new ByteBuffer[PIECES];
     private Queue queue;
     private NbdTransmission codec;
     private boolean mayRead = true;
@@ -49,7 +54,8 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     public void attach(Queue queue) {
         if (codec == null) {
             this.queue = queue;
-            codec = new NbdTransmission(export.size(), queue.limits().inFlightBytes(), queue.ledger(), pool);
+            codec = new NbdTransmission(
+                    export.size(), queue.limits().inFlightBytes(), queue.ledger(), pool, queue::lend);
             var room = codec.receiveBuffer();
             var bytes = early.remaining();
             room.put(early);
@@ -57,7 +63,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         }
         transport.attach(queue.loop(), this);
         mayRead = true;
-        transport.interest(true, codec.pending() != null);
+        transport.interest(true, codec.hasPending());
     }
 
     @Override
@@ -72,13 +78,13 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             queue.ready();
         } else {
             // Nobody wants it now; it stays in the socket, and the client feels it.
-            transport.interest(false, codec.pending() != null);
+            transport.interest(false, codec.hasPending());
         }
     }
 
     @Override
     public boolean poll() {
-        if (closed || mayRead || !queue.wanted() || codec.pending() != null || codec.starved()) {
+        if (closed || mayRead || !queue.wanted() || codec.hasPending() || codec.starved()) {
             return false;
         }
         var room = codec.receiveBuffer();
@@ -87,7 +93,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         }
         try {
             var wanted = room.remaining();
-            var bytes = transport.read(room);
+            var bytes = read(room);
             if (bytes == 0) {
                 return false;
             }
@@ -95,7 +101,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
                 codec.received(bytes);
             }
             // At the end of the stream the queue reads once more, and learns it.
-            mayRead = bytes < 0 || bytes == wanted;
+            mayRead = bytes < 0 || bytes >= wanted;
         } catch (IOException e) {
             mayRead = true;
         }
@@ -106,7 +112,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     @Override
     public void writable() {
         flush();
-        if (codec.pending() == null) {
+        if (!codec.hasPending()) {
             transport.interest(false, false);
             queue.ready();
         }
@@ -135,7 +141,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     private Request readAndDecode() throws IOException, NbdProtocolException {
         var rounds = 0;
         while (true) {
-            if (codec.pending() != null) {
+            if (codec.hasPending()) {
                 // The client does not take its answers: no more of its requests until it does.
                 transport.interest(false, true);
                 return null;
@@ -169,15 +175,25 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
                 return null;
             }
             var wanted = room.remaining();
-            var bytes = transport.read(room);
+            var bytes = read(room);
             queue.stages().lap(Stages.QUEUE);
             if (bytes < 0) {
                 end("the client closed the connection");
                 return null;
             }
             codec.received(bytes);
-            mayRead = bytes == wanted;
+            mayRead = bytes >= wanted;
         }
+    }
+
+    private int read(ByteBuffer room) throws IOException {
+        var behind = codec.receiveBehind();
+        if (behind == null) {
+            return transport.read(room);
+        }
+        pair[0] = room;
+        pair[1] = behind;
+        return (int) transport.read(pair);
     }
 
     private boolean refuse() {
@@ -201,7 +217,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             chain = following;
         }
         flush();
-        if (starved && codec.pending() == null) {
+        if (starved && !codec.hasPending()) {
             queue.ready();
         }
     }
@@ -211,11 +227,8 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             return;
         }
         try {
-            for (ByteBuffer bytes; (bytes = codec.pending()) != null; ) {
-                var wanted = bytes.remaining();
-                var written = transport.write(bytes);
-                codec.sent(written);
-                if (written < wanted) {
+            while (codec.hasPending()) {
+                if (!(codec.scattered() ? flushScattered() : flushFirst())) {
                     transport.interest(false, true);
                     return;
                 }
@@ -223,6 +236,25 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         } catch (IOException e) {
             broken(e);
         }
+    }
+
+    private boolean flushFirst() throws IOException {
+        var bytes = codec.pending();
+        var wanted = bytes.remaining();
+        var written = transport.write(bytes);
+        codec.sent(written);
+        return written == wanted;
+    }
+
+    private boolean flushScattered() throws IOException {
+        var n = codec.gather(pieces);
+        var wanted = 0L;
+        for (var i = 0; i < n; i++) {
+            wanted += pieces[i].remaining();
+        }
+        var written = transport.write(pieces, n);
+        codec.sent(written);
+        return written == wanted;
     }
 
     private void broken(IOException e) {
@@ -233,7 +265,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
 
     @Override
     public boolean flushed() {
-        return closed || broken || codec.pending() == null;
+        return closed || broken || !codec.hasPending();
     }
 
     @Override

@@ -9,52 +9,48 @@ import io.sidecore.actors.block.Slab;
 import io.sidecore.actors.block.SlabPool;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
-import java.util.ArrayDeque;
 
 /**
  * The transmission phase with simple replies (proto.md, "Transmission"). Pure: bytes in, requests out; completions in, bytes out. Payloads are not copied: a write's stays where it was received, a read's is
- * filled in right behind the place of its reply header, so that replies in order are one contiguous run of bytes.
+ * filled in right behind the place of its reply header, so that replies in order are one contiguous run of bytes. Large ones lie in the medium's own memory if a {@link Lender} has it.
  *
  * <p>All memory comes from slabs and is bounded by {@code inFlightBytes}; when it or the ledger's slots are used up, {@link #decode} answers null and {@link #starved()} is true until something is given back.
  */
 public final class NbdTransmission {
-    /** A contiguous stretch of bytes to send. */
-    private static final class Run {
-        Slab slab;
-        int from;
-        int to;
-        int holds;
+    /** Who may lend the memory of a medium as a payload. */
+    @FunctionalInterface
+    public interface Lender {
+        /** The memory of this range as {@link io.sidecore.actors.block.Store#lend} gives it; null for none. */
+        MemorySegment lend(BlockOp op, long offset, int length);
     }
 
-    private static final int SMALL = 4 << 10;
+    /** From so many bytes on a copy costs more than the detour around it. */
+    static final int LEND_MIN = 64 << 10;
+
     private static final int MAX_BATCH_BYTES = 1 << 20;
 
     private final long size;
-    private final long inFlightBytes;
     private final InFlightLedger ledger;
-    private final SlabPool pool;
+    private final Lender lender;
+    private final QueueMemory memory;
+    private final NbdInbox inbox;
+    private final NbdReplies replies;
     private final Chain batch = new Chain();
     private final Chain refused = new Chain();
-    private final ArrayDeque<Run> runs = new ArrayDeque<>();
-    private final ArrayDeque<Run> spareRuns = new ArrayDeque<>();
-    private long heldBytes;
-    private Slab in;
-    private int parsed;
-    private int filled;
-    private int needed = NbdRequestHeader.BYTES;
     private long drop;
-    private Slab out;
+    private long landingOffset;
+    private long landingCookie;
     private boolean starved;
     private boolean disconnected;
 
-    /** For an export of {@code size} bytes, with slots from {@code ledger} and memory from {@code pool}. */
-    public NbdTransmission(long size, long inFlightBytes, InFlightLedger ledger, SlabPool pool) {
+    /** For an export of {@code size} bytes, with slots from {@code ledger}, memory from {@code pool}, and that of the medium where {@code lender} has it. */
+    public NbdTransmission(long size, long inFlightBytes, InFlightLedger ledger, SlabPool pool, Lender lender) {
         this.size = size;
-        this.inFlightBytes = inFlightBytes;
         this.ledger = ledger;
-        this.pool = pool;
-        this.in = borrow(SlabPool.STANDARD);
-        this.out = borrow(SlabPool.STANDARD);
+        this.lender = lender;
+        this.memory = new QueueMemory(inFlightBytes, ledger, pool);
+        this.inbox = new NbdInbox(memory);
+        this.replies = new NbdReplies(memory);
     }
 
     // --- bytes in
@@ -62,54 +58,21 @@ public final class NbdTransmission {
 
     /** Where the next bytes from the client belong, or null while there is no memory for them. Tell {@link #received} how many came. */
     public ByteBuffer receiveBuffer() {
-        if (in.live() == 0
-                && in.capacity() > SlabPool.STANDARD
-                && needed <= SlabPool.STANDARD
-                && filled - parsed <= SMALL) {
-            // A large request is over: its large slab goes back.
-            if (!moveTo(SlabPool.STANDARD)) {
-                return null;
-            }
-        }
-        if (in.live() == 0 && parsed > 0 && filled - parsed <= SMALL) {
-            compact();
-        }
-        if (parsed + needed > in.capacity()) {
-            if (in.live() == 0 && needed <= in.capacity()) {
-                compact();
-            } else if (!moveTo(Math.max(needed, SlabPool.STANDARD))) {
-                return null;
-            }
-        }
-        return in.buffer().limit(in.capacity()).position(filled);
-    }
-
-    /** So many bytes were put into the {@link #receiveBuffer()}. */
-    public void received(int bytes) {
-        filled += bytes;
-    }
-
-    private void compact() {
-        MemorySegment.copy(in.memory(), parsed, in.memory(), 0, filled - parsed);
-        filled -= parsed;
-        parsed = 0;
-    }
-
-    private boolean moveTo(int capacity) {
-        var next = borrow(capacity);
-        if (next == null) {
+        var room = inbox.room();
+        if (room == null) {
             starved = true;
-            return false;
         }
-        MemorySegment.copy(in.memory(), parsed, next.memory(), 0, filled - parsed);
-        filled -= parsed;
-        parsed = 0;
-        var former = in;
-        in = next;
-        if (former.live() == 0) {
-            giveBack(former);
-        }
-        return true;
+        return room;
+    }
+
+    /** Where bytes that come behind those of the {@link #receiveBuffer()} in the same read belong; null if it is enough. */
+    public ByteBuffer receiveBehind() {
+        return inbox.behind();
+    }
+
+    /** So many bytes were put into the {@link #receiveBuffer()} and behind it. */
+    public void received(int bytes) {
+        inbox.received(bytes);
     }
 
     // --- requests out
@@ -127,15 +90,14 @@ public final class NbdTransmission {
             if (drop > 0 && !dropped()) {
                 break;
             }
-            needed = NbdRequestHeader.BYTES;
-            if (filled - parsed < needed) {
+            if (!inbox.landing() && !inbox.has(NbdRequestHeader.BYTES)) {
                 break;
             }
             if (!ledger.hasRoom()) {
                 starved = true;
                 break;
             }
-            var request = decodeOne(generation);
+            var request = inbox.landing() ? landed(generation) : decodeOne(generation);
             if (request == null) {
                 break;
             }
@@ -145,23 +107,23 @@ public final class NbdTransmission {
     }
 
     private Request decodeOne(int generation) throws NbdProtocolException {
-        var b = in.buffer();
-        b.limit(in.capacity());
-        if (NbdRequestHeader.magic(b, parsed) != Nbd.REQUEST_MAGIC) {
+        var b = inbox.slab().buffer().clear();
+        var at = inbox.at();
+        if (NbdRequestHeader.magic(b, at) != Nbd.REQUEST_MAGIC) {
             throw new NbdProtocolException(
-                    "request does not begin with its magic number: 0x%x".formatted(NbdRequestHeader.magic(b, parsed)));
+                    "request does not begin with its magic number: 0x%x".formatted(NbdRequestHeader.magic(b, at)));
         }
-        var type = NbdRequestHeader.type(b, parsed);
+        var type = NbdRequestHeader.type(b, at);
         if (type == Nbd.CMD_DISC) {
             disconnected = true;
             return null;
         }
-        var offset = NbdRequestHeader.offset(b, parsed);
-        var length = NbdRequestHeader.length(b, parsed);
-        var cookie = NbdRequestHeader.cookie(b, parsed);
-        var error = refusal(type, NbdRequestHeader.flags(b, parsed), offset, length);
+        var offset = NbdRequestHeader.offset(b, at);
+        var length = NbdRequestHeader.length(b, at);
+        var cookie = NbdRequestHeader.cookie(b, at);
+        var error = refusal(type, NbdRequestHeader.flags(b, at), offset, length);
         if (error != Errno.OK) {
-            parsed += NbdRequestHeader.BYTES;
+            inbox.consume(NbdRequestHeader.BYTES);
             drop = type == Nbd.CMD_WRITE ? length : 0;
             var request = ledger.open(BlockOp.FLUSH, 0, 0, cookie, generation);
             request.fail(error);
@@ -172,7 +134,7 @@ public final class NbdTransmission {
             case Nbd.CMD_READ -> read(offset, (int) length, cookie, generation);
             case Nbd.CMD_WRITE -> write(offset, (int) length, cookie, generation);
             default -> {
-                parsed += NbdRequestHeader.BYTES;
+                consumeHeader();
                 yield opened(ledger.open(BlockOp.FLUSH, 0, 0, cookie, generation));
             }
         };
@@ -194,28 +156,63 @@ public final class NbdTransmission {
         return Errno.OK;
     }
 
+    private void consumeHeader() {
+        inbox.consume(NbdRequestHeader.BYTES);
+        inbox.readAhead();
+    }
+
     private Request read(long offset, int length, long cookie, int generation) {
-        var slab = replySlab(NbdSimpleReply.BYTES + length);
+        var lent = length >= LEND_MIN ? lender.lend(BlockOp.READ, offset, length) : null;
+        if (lent != null) {
+            consumeHeader();
+            var request = ledger.open(BlockOp.READ, offset, length, cookie, generation);
+            request.lend(lent);
+            return opened(request);
+        }
+        var slab = replies.slab(NbdSimpleReply.BYTES + length);
         if (slab == null) {
             starved = true;
             return null;
         }
-        parsed += NbdRequestHeader.BYTES;
+        consumeHeader();
         var request = ledger.open(BlockOp.READ, offset, length, cookie, generation);
         request.payload(slab, slab.take(NbdSimpleReply.BYTES + length) + NbdSimpleReply.BYTES);
         return opened(request);
     }
 
     private Request write(long offset, int length, long cookie, int generation) {
-        needed = NbdRequestHeader.BYTES + length;
-        if (filled - parsed < needed) {
-            return null;
+        if (!inbox.has(NbdRequestHeader.BYTES + length)) {
+            return length >= LEND_MIN ? land(offset, length, cookie, generation) : null;
         }
         var request = ledger.open(BlockOp.WRITE, offset, length, cookie, generation);
-        in.hold();
-        request.payload(in, parsed + NbdRequestHeader.BYTES);
-        parsed += needed;
-        needed = NbdRequestHeader.BYTES;
+        inbox.slab().hold();
+        request.payload(inbox.slab(), inbox.at() + NbdRequestHeader.BYTES);
+        inbox.consume(NbdRequestHeader.BYTES + length);
+        inbox.readAhead();
+        return opened(request);
+    }
+
+    /** Has the rest of a payload received where it is to go. */
+    private Request land(long offset, int length, long cookie, int generation) {
+        var lent = lender.lend(BlockOp.WRITE, offset, length);
+        if (lent == null) {
+            inbox.readAhead();
+            return null;
+        }
+        inbox.consume(NbdRequestHeader.BYTES);
+        inbox.land(lent);
+        landingOffset = offset;
+        landingCookie = cookie;
+        return null;
+    }
+
+    private Request landed(int generation) {
+        var lent = inbox.landed();
+        if (lent == null) {
+            return null;
+        }
+        var request = ledger.open(BlockOp.WRITE, landingOffset, (int) lent.byteSize(), landingCookie, generation);
+        request.lend(lent);
         return opened(request);
     }
 
@@ -225,8 +222,8 @@ public final class NbdTransmission {
     }
 
     private boolean dropped() {
-        var n = (int) Math.min(drop, filled - parsed);
-        parsed += n;
+        var n = (int) Math.min(drop, inbox.available());
+        inbox.consume(n);
         drop -= n;
         return drop == 0;
     }
@@ -258,19 +255,21 @@ public final class NbdTransmission {
     /** Appends the reply to what is to be sent, and frees the request's slot. */
     public void encode(Request request) {
         var ok = request.error() == Errno.OK;
-        if (request.op() == BlockOp.READ) {
+        var read = request.op() == BlockOp.READ;
+        if (read && !request.isLent()) {
+            // Its place was left free before the payload.
             var at = request.position() - NbdSimpleReply.BYTES;
             NbdSimpleReply.put(request.slab().buffer().clear(), at, wire(request.error()), request.cookie());
-            send(request.slab(), at, NbdSimpleReply.BYTES + (ok ? request.length() : 0));
+            replies.append(request.slab(), at, NbdSimpleReply.BYTES + (ok ? request.length() : 0));
         } else {
-            var slab = replySlab(NbdSimpleReply.BYTES);
-            if (slab == null) {
-                // The bound is for payloads; an answer of 16 bytes must not fail.
-                slab = retireFor(SlabPool.STANDARD);
-            }
+            // The bound is for payloads; an answer of 16 bytes must not fail.
+            var slab = replies.slabBeyond(NbdSimpleReply.BYTES);
             var at = slab.take(NbdSimpleReply.BYTES);
             NbdSimpleReply.put(slab.buffer().clear(), at, wire(request.error()), request.cookie());
-            send(slab, at, NbdSimpleReply.BYTES);
+            replies.append(slab, at, NbdSimpleReply.BYTES);
+            if (read && ok) {
+                replies.append(request);
+            }
             if (request.slab() != null) {
                 release(request.slab());
             }
@@ -282,39 +281,29 @@ public final class NbdTransmission {
         return error.number();
     }
 
-    private void send(Slab slab, int from, int bytes) {
-        var last = runs.peekLast();
-        if (last != null && last.slab == slab && last.to == from) {
-            last.to += bytes;
-            last.holds++;
-            return;
-        }
-        var run = spareRuns.isEmpty() ? new Run() : spareRuns.poll();
-        run.slab = slab;
-        run.from = from;
-        run.to = from + bytes;
-        run.holds = 1;
-        runs.add(run);
+    /** Whether there is something to send. */
+    public boolean hasPending() {
+        return !replies.isEmpty();
     }
 
     /** The next bytes to send, null if there are none. Tell {@link #sent} how many went. */
     public ByteBuffer pending() {
-        var run = runs.peek();
-        return run == null ? null : run.slab.buffer().limit(run.to).position(run.from);
+        return replies.isEmpty() ? null : replies.first();
     }
 
-    /** So many bytes of {@link #pending()} were sent. */
-    public void sent(int bytes) {
-        var run = runs.peek();
-        run.from += bytes;
-        if (run.from == run.to) {
-            runs.poll();
-            for (var i = 0; i < run.holds; i++) {
-                release(run.slab);
-            }
-            run.slab = null;
-            spareRuns.push(run);
-        }
+    /** Whether what is to be sent begins with pieces that had better go at once: {@link #gather}. */
+    public boolean scattered() {
+        return replies.scattered();
+    }
+
+    /** Fills {@code views} with the next pieces to send; returns how many. */
+    public int gather(ByteBuffer[] views) {
+        return replies.gather(views);
+    }
+
+    /** So many bytes were sent. */
+    public void sent(long bytes) {
+        replies.sent(bytes);
     }
 
     // --- memory
@@ -323,79 +312,23 @@ public final class NbdTransmission {
     /** New memory for a read that is issued again while a store may still write into the old. */
     public void renew(Request read) {
         var bytes = NbdSimpleReply.BYTES + read.length();
-        var slab = replySlab(bytes);
-        if (slab == null) {
-            slab = retireFor(bytes);
-        }
+        var slab = replies.slabBeyond(bytes);
         read.payload(slab, slab.take(bytes) + NbdSimpleReply.BYTES);
     }
 
     /** One holder less. */
     public void release(Slab slab) {
-        if (slab.release() && slab != in && slab != out) {
-            giveBack(slab);
-        }
+        memory.release(slab);
     }
 
     /** Lets go of all memory but what stores still hold; the last of them gives it back by {@link #release}. */
     public void close() {
-        for (Run run; (run = runs.poll()) != null; ) {
-            for (var i = 0; i < run.holds; i++) {
-                release(run.slab);
-            }
-        }
         for (var request : ledger.inUse()) {
             if (request.slab() != null) {
                 release(request.slab());
             }
         }
-        var first = in;
-        var second = out;
-        in = null;
-        out = null;
-        for (var slab : new Slab[] {first, second}) {
-            if (slab.live() == 0) {
-                giveBack(slab);
-            }
-        }
-    }
-
-    private Slab replySlab(int bytes) {
-        if (bytes > SlabPool.STANDARD) {
-            return borrow(bytes);
-        }
-        if (out.room() < bytes) {
-            var next = borrow(SlabPool.STANDARD);
-            if (next == null) {
-                return null;
-            }
-            out = next;
-        }
-        return out;
-    }
-
-    private Slab retireFor(int bytes) {
-        var slab = pool.borrow(bytes);
-        heldBytes += slab.capacity();
-        if (slab.capacity() == SlabPool.STANDARD) {
-            out = slab;
-        }
-        return slab;
-    }
-
-    private Slab borrow(int bytes) {
-        var rounded = Math.ceilDiv(bytes, SlabPool.STANDARD) * (long) SlabPool.STANDARD;
-        // One request always fits, or it could never be served.
-        if (heldBytes + rounded > inFlightBytes && ledger.used() > 0) {
-            return null;
-        }
-        var slab = pool.borrow(bytes);
-        heldBytes += slab.capacity();
-        return slab;
-    }
-
-    private void giveBack(Slab slab) {
-        heldBytes -= slab.capacity();
-        pool.giveBack(slab);
+        replies.close();
+        inbox.close();
     }
 }

@@ -91,6 +91,16 @@ public final class SocketTransport implements Transport, Readiness {
     }
 
     @Override
+    public long read(ByteBuffer[] into) throws IOException {
+        return channel.read(into);
+    }
+
+    @Override
+    public long write(ByteBuffer[] from, int count) throws IOException {
+        return channel.write(from, 0, count);
+    }
+
+    @Override
     public void close() {
         try {
             channel.close();

@@ -32,6 +32,12 @@ public interface Transport {
     /** Reads what is there into the buffer; bytes read, 0 for none, −1 at the end. */
     int read(ByteBuffer into) throws IOException;
 
+    /** Reads what is there into the buffers, the first one first; bytes read, 0 for none, −1 at the end. */
+    long read(ByteBuffer[] into) throws IOException;
+
+    /** Writes what fits of the first {@code count} buffers, in order; bytes written. */
+    long write(ByteBuffer[] from, int count) throws IOException;
+
     /** Writes what fits; bytes written. */
     int write(ByteBuffer from) throws IOException;
 

@@ -40,7 +40,7 @@ class NbdTransmissionTest {
         return OffHeap.map(bytes, arena);
     });
     private InFlightLedger ledger = new InFlightLedger(128);
-    private NbdTransmission codec = new NbdTransmission(SIZE, 16 << 20, ledger, pool);
+    private NbdTransmission codec = new NbdTransmission(SIZE, 16 << 20, ledger, pool, (op, offset, length) -> null);
     private final byte[] medium = new byte[SIZE];
     private final ByteArrayOutputStream sent = new ByteArrayOutputStream();
 
@@ -60,7 +60,7 @@ class NbdTransmissionTest {
     private void use(long size, long inFlightBytes, int slots) {
         codec.close();
         ledger = new InFlightLedger(slots);
-        codec = new NbdTransmission(size, inFlightBytes, ledger, pool);
+        codec = new NbdTransmission(size, inFlightBytes, ledger, pool, (op, offset, length) -> null);
     }
 
     // --- requests out

@@ -113,6 +113,34 @@ final class SimulatedTransport implements Transport {
         return n;
     }
 
+    @Override
+    public long read(ByteBuffer[] into) {
+        var all = 0L;
+        for (var one : into) {
+            var n = read(one);
+            if (n < 0) {
+                return all == 0 ? -1 : all;
+            }
+            all += n;
+            if (one.hasRemaining()) {
+                break;
+            }
+        }
+        return all;
+    }
+
+    @Override
+    public long write(ByteBuffer[] from, int count) {
+        var all = 0L;
+        for (var i = 0; i < count; i++) {
+            all += write(from[i]);
+            if (from[i].hasRemaining()) {
+                break;
+            }
+        }
+        return all;
+    }
+
     private int piece() {
         return random.nextInt(4) == 0 ? 1 + random.nextInt(2_000) : CAPACITY;
     }
