@@ -110,6 +110,7 @@ public final class CoreLoop implements Executor {
     private final MpscUnboundedAtomicArrayQueue<Runnable> remote = new MpscUnboundedAtomicArrayQueue<>(256);
     private final Deadlines deadlines = new Deadlines();
     private final List<Poller> pollers = new ArrayList<>();
+    private final List<Runnable> signals = new ArrayList<>();
     private final IdlePolicy idle;
     private final AtomicInteger state = new AtomicInteger();
     private final AtomicLong running = new AtomicLong();
@@ -306,6 +307,20 @@ public final class CoreLoop implements Executor {
         pollers.remove(poller);
     }
 
+    /**
+     * Runs {@code signal} once, after the tasks of the present turn: what wakes a guest had better wait until then. A guest that is woken earlier takes the core from the loop, which still has work for others. On the loop only.
+     */
+    public void signal(Runnable signal) {
+        assert onLoop() : name;
+        signals.add(signal);
+    }
+
+    /** Takes it back. On the loop only. */
+    public void cancelSignal(Runnable signal) {
+        assert onLoop() : name;
+        signals.remove(signal);
+    }
+
     /** Lets the loop end once it has run what was submitted so far. Any thread. */
     public void stop() {
         stopping = true;
@@ -354,6 +369,10 @@ public final class CoreLoop implements Executor {
                 break;
             }
         }
+        for (var i = 0; i < signals.size(); i++) {
+            guarded(signals.get(i));
+        }
+        signals.clear();
         if (run > 0) {
             running.setOpaque(0);
             counters.tasks.add(run);

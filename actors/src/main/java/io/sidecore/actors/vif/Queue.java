@@ -346,9 +346,8 @@ public final class Queue {
         if (answered > 0) {
             brokenInARow = 0;
             loop.counters().requests.add(answered);
+            stages.answered(loop.taskNumber(), answered);
             end.answer(batch.take());
-            stages.lap(Stages.SIGNAL);
-            stages.end(loop.taskNumber(), answered);
         }
         if (reopen) {
             loop.execute(this::stallIfDue);

@@ -17,7 +17,7 @@ public final class Stages {
     public static final int INTERPOSE = 2;
     /** The store: for a memory volume, the copy. */
     public static final int STORE = 3;
-    /** Encoding and writing the answers. */
+    /** Encoding and writing the answers, which wait for the end of the loop's turn. */
     public static final int SIGNAL = 4;
 
     /** One batch of so many is timed. */
@@ -33,6 +33,7 @@ public final class Stages {
     private final Count timed = new Count();
     private final Count requests = new Count();
     private boolean timing;
+    private boolean answered;
     private long began;
     private long mark;
     private long task;
@@ -77,6 +78,10 @@ public final class Stages {
 
     /** A batch may begin here. */
     public void begin(long taskNumber) {
+        if (answered) {
+            // The timed one has not left yet.
+            return;
+        }
         timing = ++skip >= EVERY;
         if (timing) {
             skip = 0;
@@ -88,26 +93,32 @@ public final class Stages {
 
     /** The time since the last lap belongs to {@code stage}. */
     public void lap(int stage) {
-        if (timing) {
+        if (timing && !answered || stage == SIGNAL && answered) {
             var now = clock.nanos();
             laps[stage] += now - mark;
             mark = now;
         }
     }
 
-    /** A batch was answered. */
-    void end(long taskNumber, int answered) {
+    /** A batch was answered; unless it arrived in the same task it is not timed. */
+    void answered(long taskNumber, int count) {
         batches.add(1);
-        requests.add(answered);
-        if (timing) {
-            timing = false;
-            if (taskNumber == task) {
-                for (var i = 0; i < laps.length; i++) {
-                    nanos[i].add(laps[i]);
-                }
-                endToEnd.add(mark - began);
-                timed.add(1);
+        requests.add(count);
+        answered = timing && taskNumber == task;
+        timing = answered;
+    }
+
+    /** Answers have left. */
+    public void sent() {
+        if (answered) {
+            lap(SIGNAL);
+            for (var i = 0; i < laps.length; i++) {
+                nanos[i].add(laps[i]);
             }
+            endToEnd.add(mark - began);
+            timed.add(1);
+            answered = false;
+            timing = false;
         }
     }
 }

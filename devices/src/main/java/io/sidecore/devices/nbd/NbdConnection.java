@@ -22,16 +22,23 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     /** Pieces of lent memory, and replies between them, that go in one system call. */
     private static final int PIECES = 16;
 
+    /** So many unsent bytes do not wait for the end of the turn. */
+    private static final int AT_ONCE = 64 << 10;
+
     private final Transport transport;
     private final NbdExport export;
     private final SlabPool pool;
     private final ByteBuffer early;
     private final Consumer<NbdConnection> onClosed;
+    private final Runnable signal = this::signal;
     private final ByteBuffer[] pair = new ByteBuffer[2];
     private final ByteBuffer[] pieces = new ByteBuffer[PIECES];
     private Queue queue;
     private NbdTransmission codec;
     private boolean mayRead = true;
+    private boolean blocked;
+    private boolean signalDue;
+    private boolean starvedBefore;
     private boolean broken;
     private boolean closed;
 
@@ -63,11 +70,15 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         }
         transport.attach(queue.loop(), this);
         mayRead = true;
-        transport.interest(true, codec.hasPending());
+        transport.interest(true, blocked);
     }
 
     @Override
     public void detach() {
+        if (signalDue) {
+            queue.loop().cancelSignal(signal);
+            signal();
+        }
         transport.detach();
     }
 
@@ -78,13 +89,13 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             queue.ready();
         } else {
             // Nobody wants it now; it stays in the socket, and the client feels it.
-            transport.interest(false, codec.hasPending());
+            transport.interest(false, blocked);
         }
     }
 
     @Override
     public boolean poll() {
-        if (closed || mayRead || !queue.wanted() || codec.hasPending() || codec.starved()) {
+        if (closed || mayRead || !queue.wanted() || blocked || codec.starved()) {
             return false;
         }
         var room = codec.receiveBuffer();
@@ -112,7 +123,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     @Override
     public void writable() {
         flush();
-        if (!codec.hasPending()) {
+        if (!blocked) {
             transport.interest(false, false);
             queue.ready();
         }
@@ -141,7 +152,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     private Request readAndDecode() throws IOException, NbdProtocolException {
         var rounds = 0;
         while (true) {
-            if (codec.hasPending()) {
+            if (blocked) {
                 // The client does not take its answers: no more of its requests until it does.
                 transport.interest(false, true);
                 return null;
@@ -204,20 +215,36 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             codec.encode(request);
             request = following;
         }
-        flush();
+        signalSoon();
         return first != null;
     }
 
     @Override
     public void answer(Request chain) {
-        var starved = codec.starved();
+        starvedBefore |= codec.starved();
         while (chain != null) {
             var following = chain.unlink();
             codec.encode(chain);
             chain = following;
         }
+        signalSoon();
+    }
+
+    /** Answers leave when the loop has done the rest of its turn; large ones at once, while they are in the caches. */
+    private void signalSoon() {
+        if (codec.pendingBytes() >= AT_ONCE) {
+            flush();
+        } else if (!signalDue && codec.hasPending()) {
+            signalDue = true;
+            queue.loop().signal(signal);
+        }
+    }
+
+    private void signal() {
+        signalDue = false;
         flush();
-        if (starved && !codec.hasPending()) {
+        if (starvedBefore && !blocked) {
+            starvedBefore = false;
             queue.ready();
         }
     }
@@ -227,12 +254,15 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             return;
         }
         try {
+            blocked = false;
             while (codec.hasPending()) {
                 if (!(codec.scattered() ? flushScattered() : flushFirst())) {
+                    blocked = true;
                     transport.interest(false, true);
                     return;
                 }
             }
+            queue.stages().sent();
         } catch (IOException e) {
             broken(e);
         }
@@ -265,6 +295,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
 
     @Override
     public boolean flushed() {
+        flush();
         return closed || broken || !codec.hasPending();
     }
 

@@ -32,6 +32,7 @@ final class NbdReplies {
     private final ArrayDeque<Run> runs = new ArrayDeque<>();
     private final ArrayDeque<Run> spare = new ArrayDeque<>();
     private int lentRuns;
+    private long unsent;
     private Slab out;
 
     NbdReplies(QueueMemory memory) {
@@ -74,6 +75,7 @@ final class NbdReplies {
 
     /** Appends bytes of a slab that are held once for it. */
     void append(Slab slab, int from, int bytes) {
+        unsent += bytes;
         var last = runs.peekLast();
         if (last != null && last.slab == slab && last.to == from) {
             last.to += bytes;
@@ -85,6 +87,7 @@ final class NbdReplies {
 
     /** Appends the payload of a read that a store has lent. */
     void append(Request read) {
+        unsent += read.length();
         add(null, read.memory(), read.position(), read.length());
         lentRuns++;
     }
@@ -102,6 +105,11 @@ final class NbdReplies {
     /** Whether there is nothing to send. */
     boolean isEmpty() {
         return runs.isEmpty();
+    }
+
+    /** Bytes to send. */
+    long bytes() {
+        return unsent;
     }
 
     /** The first bytes to send. */
@@ -126,6 +134,7 @@ final class NbdReplies {
 
     /** So many bytes were sent. */
     void sent(long bytes) {
+        unsent -= bytes;
         while (bytes > 0) {
             var run = runs.peek();
             var n = (int) Math.min(bytes, run.to - run.from);

@@ -286,6 +286,11 @@ public final class NbdTransmission {
         return !replies.isEmpty();
     }
 
+    /** Bytes to send. */
+    public long pendingBytes() {
+        return replies.bytes();
+    }
+
     /** The next bytes to send, null if there are none. Tell {@link #sent} how many went. */
     public ByteBuffer pending() {
         return replies.isEmpty() ? null : replies.first();
