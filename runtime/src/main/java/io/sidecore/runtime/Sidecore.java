@@ -13,6 +13,7 @@ import io.sidecore.actors.core.Topology;
 import io.sidecore.actors.vif.Route;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
+import io.sidecore.conf.AttachMode;
 import io.sidecore.conf.NbdSettings;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.StoreSettings;
@@ -151,16 +152,16 @@ public final class Sidecore implements AutoCloseable {
         var exports = new ArrayList<NbdExport>();
         for (var exported : nbd.volumes()) {
             var volume = volumes.get(exported.volume());
-            exports.add(new NbdExport(
-                    volume.name(), volume.size(), volume.capabilities().sharedFlush()));
             var interposers = Interposers.of(exported.interposers());
             var id = "nbd/" + volume.name();
+            var attachment = volume.attach(id, AttachMode.EXCLUSIVE);
+            exports.add(NbdExport.of(attachment));
             var actor = spawn(
                     VirtualInterface.Command.class,
                     VirtualInterface.create(new VirtualInterface.Definition(
                             id,
                             "nbd",
-                            new Route(interposers, volume),
+                            new Route(interposers, attachment),
                             nbd.placement(),
                             settings.vif(),
                             loops,

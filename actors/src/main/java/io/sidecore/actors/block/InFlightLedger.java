@@ -64,11 +64,11 @@ public final class InFlightLedger {
     }
 
     /** Enters a request. The caller knows that there is {@link #hasRoom() room}. */
-    public Request open(BlockOp op, long offset, int length, long cookie, int generation) {
+    public Request open(BlockOp op, long offset, long length, int flags, long cookie, int generation) {
         var request = free;
         free = request.freeNext;
         request.freeNext = null;
-        request.open(op, offset, length, cookie);
+        request.open(op, offset, length, flags, cookie);
         request.state = Request.State.OPEN;
         request.sequence = sequence++;
         request.generation = generation;

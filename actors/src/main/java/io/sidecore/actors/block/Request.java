@@ -10,6 +10,17 @@ import java.lang.foreign.MemorySegment;
  * <p>Fields are plain: a request is owned by one thread at a time and handed over through queues.
  */
 public final class Request {
+    /** The change is durable before it is answered (WRITE, WRITE_ZEROES, TRIM). */
+    public static final int FUA = 1;
+    /** The zeroed range keeps its space (WRITE_ZEROES). */
+    public static final int NO_HOLE = 1 << 1;
+    /** Refused with {@link Errno#ENOTSUP} unless it is faster than writing zeroes (WRITE_ZEROES). */
+    public static final int FAST_ZERO = 1 << 2;
+    /** One extent is enough, which ends within the range (STATUS). */
+    public static final int ONE_EXTENT = 1 << 3;
+    /** Flags from here on are the guest end's own. */
+    public static final int GUESTS_OWN = 1 << 8;
+
     enum State {
         FREE,
         OPEN,
@@ -21,11 +32,13 @@ public final class Request {
     private Request next;
     private BlockOp op;
     private long offset;
-    private int length;
+    private long length;
+    private int flags;
     private long cookie;
     private Slab slab;
     private int position;
     private MemorySegment lent;
+    private Extents extents;
     private Errno error = Errno.OK;
 
     State state = State.FREE;
@@ -40,10 +53,12 @@ public final class Request {
         this.slot = slot;
     }
 
-    void open(BlockOp op, long offset, int length, long cookie) {
+    void open(BlockOp op, long offset, long length, int flags, long cookie) {
         this.op = op;
         this.offset = offset;
         this.length = length;
+        this.flags = flags;
+        this.extents = null;
         this.cookie = cookie;
         this.error = Errno.OK;
         this.next = null;
@@ -53,7 +68,7 @@ public final class Request {
 
     /** The same request once more, in another slot object: its predecessor may still be in a store's hands. */
     void takeOver(Request predecessor) {
-        open(predecessor.op, predecessor.offset, predecessor.length, predecessor.cookie);
+        open(predecessor.op, predecessor.offset, predecessor.length, predecessor.flags, predecessor.cookie);
         slab = predecessor.slab;
         position = predecessor.position;
         lent = predecessor.lent;
@@ -95,9 +110,29 @@ public final class Request {
         return offset;
     }
 
-    /** Bytes asked for; zero for a flush. */
-    public int length() {
+    /** Bytes of the range; zero for a flush. */
+    public long length() {
         return length;
+    }
+
+    /** Bytes of the payload; zero for an operation without. */
+    public int payloadBytes() {
+        return op.hasPayload() ? (int) length : 0;
+    }
+
+    /** Whether a flag such as {@link #FUA} is set. */
+    public boolean has(int flag) {
+        return (flags & flag) != 0;
+    }
+
+    /** The answer to a {@link BlockOp#STATUS}; null until there is one. */
+    public Extents extents() {
+        return extents;
+    }
+
+    /** Answers a {@link BlockOp#STATUS}. */
+    public void extents(Extents found) {
+        extents = found;
     }
 
     /** What the guest calls it; meaningful to the guest end only. */
@@ -110,7 +145,7 @@ public final class Request {
         return sequence;
     }
 
-    /** Memory in which the payload lies, beginning at {@link #position()}, {@link #length()} bytes. */
+    /** Memory in which the payload lies, beginning at {@link #position()}, {@link #payloadBytes()} bytes. */
     public MemorySegment memory() {
         return lent != null ? lent : slab.memory();
     }

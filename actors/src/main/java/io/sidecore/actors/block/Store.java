@@ -15,14 +15,6 @@ public interface Store extends AutoCloseable {
         NATIVE
     }
 
-    /**
-     * What a store can do; asked once an attachment.
-     *
-     * @param flush whether a flush makes earlier writes durable (a memory store: against nothing less than the loss of the process)
-     * @param sharedFlush whether a flush through one connection covers the writes completed through all (NBD's MULTI_CONN)
-     */
-    record Capabilities(Answer flush, boolean sharedFlush) {}
-
     /** Where a store gives back what it finished later. */
     @FunctionalInterface
     interface Completions {
@@ -30,7 +22,7 @@ public interface Store extends AutoCloseable {
         void complete(Request request);
     }
 
-    /** Size of the medium in bytes. */
+    /** Size of the medium in bytes, at present. */
     long size();
 
     /** What it can do. */
@@ -47,7 +39,8 @@ public interface Store extends AutoCloseable {
     }
 
     /**
-     * Serves a chain. Must not wait. Requests lie within the medium; the caller has seen to that.
+     * Serves a chain. Must not wait. Requests lay within the medium when they were asked for; if it has become smaller since, what lies beyond its end is answered {@link Errno#EIO} (reads) or {@link Errno#ENOSPC}. A request with {@link Request#FUA} is
+     * answered when it is durable.
      *
      * @param chain the requests, now the store's
      * @param later takes those finished after this call returned

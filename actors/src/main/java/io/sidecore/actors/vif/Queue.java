@@ -239,7 +239,7 @@ public final class Queue {
         reopen = false;
         var volume = route.volume();
         volume.attach(this);
-        port = new StorePort(this, volume.store());
+        port = new StorePort(this, volume.store(), route.attachment().readOnly());
         Flow<Request, Request, ?> resource = Flow.fromGraph(port.stage());
         var site = new Interposer.Site(this, loop);
         var interposers = route.interposers();
@@ -516,7 +516,7 @@ public final class Queue {
         replay.clear();
         replayed = 0;
         for (var request : ledger.replay(generation + 1, chainLost)) {
-            if (request.slab() == null && !request.isLent() && request.length() > 0) {
+            if (request.slab() == null && !request.isLent() && request.payloadBytes() > 0) {
                 end.renew(request);
             }
             if (InFlightLedger.replays(request) > limits.replayMax()) {

@@ -1,6 +1,7 @@
 package io.sidecore.actors.vif;
 
 import io.sidecore.actors.block.Chain;
+import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.block.InFlightLedger;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Store;
@@ -27,12 +28,15 @@ final class StorePort implements Store.Completions {
     private final AtomicBoolean collecting = new AtomicBoolean();
     private final Runnable collect = this::collect;
     private final Chain finished = new Chain();
+    private final Chain allowed = new Chain();
+    private final boolean readOnly;
     private boolean closed;
     private Logic logic;
 
-    StorePort(Queue queue, Store store) {
+    StorePort(Queue queue, Store store, boolean readOnly) {
         this.queue = queue;
         this.store = store;
+        this.readOnly = readOnly;
     }
 
     Store store() {
@@ -153,15 +157,41 @@ final class StorePort implements Store.Completions {
             }
             outstanding += count;
             InFlightLedger.handedToStore(chain);
+            if (readOnly) {
+                chain = refuseChanges(chain);
+                if (chain == null) {
+                    emitAndPull();
+                    return;
+                }
+            }
             var stages = queue.stages();
             stages.lap(Stages.INTERPOSE);
             var done = store.serve(chain, StorePort.this);
             stages.lap(Stages.STORE);
             finished.append(done);
+            emitAndPull();
+        }
+
+        private void emitAndPull() {
             emit();
             if (!isClosed(in)) {
                 pull(in);
             }
+        }
+
+        /** What the attachment does not allow is answered here, whatever the guest end has let through. */
+        private Request refuseChanges(Request chain) {
+            while (chain != null) {
+                var following = chain.unlink();
+                if (chain.op().changes()) {
+                    chain.fail(Errno.EPERM);
+                    finished.add(chain);
+                } else {
+                    allowed.add(chain);
+                }
+                chain = following;
+            }
+            return allowed.take();
         }
 
         private void emit() {

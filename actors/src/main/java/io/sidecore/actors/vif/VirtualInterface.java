@@ -198,7 +198,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
         if (!life.is(State.ATTACHED)) {
             return refuse(replyTo, "it is being destroyed");
         }
-        route = new Route(change.apply(new ArrayList<>(route.interposers())), route.volume());
+        route = new Route(change.apply(new ArrayList<>(route.interposers())), route.attachment());
         return apply(queues.values().stream().map(q -> q.change(route, null)).toList(), replyTo);
     }
 
@@ -287,6 +287,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
             return this;
         }
         life.to(State.DESTROYED);
+        route.attachment().detach();
         destroyers.forEach(d -> d.tell(StatusReply.success(new Done(List.of()))));
         return Behaviors.stopped();
     }

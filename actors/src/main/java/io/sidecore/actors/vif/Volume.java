@@ -1,15 +1,18 @@
 package io.sidecore.actors.vif;
 
+import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Errno;
+import io.sidecore.actors.block.Medium;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Store;
+import io.sidecore.conf.AttachMode;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
-import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -21,20 +24,18 @@ public final class Volume {
     private static final Logger LOG = LoggerFactory.getLogger(Volume.class);
 
     private final String name;
-    private final Supplier<Store> medium;
+    private final Medium medium;
     private final Set<Queue> queues = new LinkedHashSet<>();
-    private final long size;
-    private final Store.Capabilities capabilities;
+    private final Set<Attachment> attachments = new LinkedHashSet<>();
     private volatile Store store;
     private volatile String failure;
 
-    /** A volume of this name; {@code medium} opens a new store on it whenever one is needed. */
-    public Volume(String name, Supplier<Store> medium) {
+    /** A volume of this name on {@code medium}, which it does not close. */
+    public Volume(String name, Medium medium) {
         this.name = name;
         this.medium = medium;
-        this.store = medium.get();
-        this.size = store.size();
-        this.capabilities = store.capabilities();
+        this.store = medium.open();
+        medium.watch(this::fail);
     }
 
     /** Its name, valid everywhere. */
@@ -42,19 +43,81 @@ public final class Volume {
         return name;
     }
 
-    /** Bytes. */
+    /** Bytes, at present. */
     public long size() {
-        return size;
+        return medium.size();
     }
 
     /** What its store can do. */
-    public Store.Capabilities capabilities() {
-        return capabilities;
+    public Capabilities capabilities() {
+        return store.capabilities();
     }
 
-    /** Why it failed, if it did: its contents are unknown and every request is answered EIO. */
+    /** Why it failed, if it did: its contents are unknown and every request is answered EIO until {@link #recover()}. */
     public Optional<String> failure() {
         return Optional.ofNullable(failure);
+    }
+
+    /** Who holds it. */
+    public synchronized List<Attachment> attachments() {
+        return List.copyOf(attachments);
+    }
+
+    /**
+     * Takes hold of it.
+     *
+     * @param holder the id of the VIF
+     * @throws AttachmentRefusedException if another holds it in a way that does not go with {@code mode}
+     */
+    public synchronized Attachment attach(String holder, AttachMode mode) {
+        var capabilities = capabilities();
+        if (mode != AttachMode.READ_ONLY) {
+            if (capabilities.readOnly()) {
+                throw new AttachmentRefusedException("volume " + name
+                        + " cannot be written: its medium is read-only; attach it with mode = read-only");
+            }
+            for (var other : attachments) {
+                if (other.mode() == AttachMode.EXCLUSIVE
+                        || other.mode() == AttachMode.SHARED && mode == AttachMode.EXCLUSIVE) {
+                    throw new AttachmentRefusedException("volume " + name + " is held by " + other
+                            + "; end that, attach this one with mode = read-only, or both with mode = shared");
+                }
+            }
+        }
+        var attachment = new Attachment(this, holder, mode, capabilities);
+        attachments.add(attachment);
+        return attachment;
+    }
+
+    synchronized void detach(Attachment attachment) {
+        attachments.remove(attachment);
+    }
+
+    /**
+     * Makes it larger or smaller while it is used: who attaches or connects from now on sees the new size. May block.
+     *
+     * @throws io.sidecore.actors.block.MediumException if it cannot be; nothing is changed then
+     */
+    public void resize(long bytes) {
+        var before = size();
+        medium.resize(bytes);
+        LOG.info("volume {}: resized from {} to {} bytes", name, before, bytes);
+    }
+
+    /**
+     * After a repair: looks at the medium anew, and serves again if it is sound. May block.
+     *
+     * @throws io.sidecore.actors.block.MediumException if it still is not
+     */
+    public synchronized void recover() {
+        if (failure == null) {
+            return;
+        }
+        medium.recover();
+        LOG.info("volume {} serves again; it had failed: {}", name, failure);
+        store = medium.open();
+        failure = null;
+        queues.forEach(Queue::reopen);
     }
 
     Store store() {
@@ -83,7 +146,7 @@ public final class Volume {
             return CompletableFuture.completedFuture(null);
         }
         LOG.info("volume {}: its store is being replaced", name);
-        store = medium.get();
+        store = medium.open();
         var all = new ArrayList<CompletableFuture<Void>>();
         all.add(hung.fence().toCompletableFuture());
         for (var queue : queues) {
@@ -98,7 +161,7 @@ public final class Volume {
             LOG.error("volume {} has failed: {}", name, why);
             failure = why;
             var given = store;
-            store = new Failed();
+            store = new Failed(given);
             given.fence().whenComplete((cleared, e) -> given.close());
             queues.forEach(Queue::reopen);
         }
@@ -115,15 +178,21 @@ public final class Volume {
     }
 
     /** What a failed volume is reached through. */
-    private final class Failed implements Store {
+    private static final class Failed implements Store {
+        private final Store former;
+
+        Failed(Store former) {
+            this.former = former;
+        }
+
         @Override
         public long size() {
-            return size;
+            return former.size();
         }
 
         @Override
         public Capabilities capabilities() {
-            return capabilities;
+            return former.capabilities();
         }
 
         @Override

@@ -80,7 +80,7 @@ class InFlightLedgerTest {
         ledger.bounced(before);
         ledger.free(before);
 
-        var after = ledger.open(BlockOp.WRITE, 8, 16, 2, 3);
+        var after = ledger.open(BlockOp.WRITE, 8, 16, 0, 2, 3);
 
         assertThat(after).isSameAs(before);
         assertThat(after.error()).isEqualTo(Errno.OK);
@@ -173,7 +173,7 @@ class InFlightLedgerTest {
 
     @Test
     void aWriteThatAStoreStillHasSharesItsMemoryWithTheSuccessor() {
-        var lost = ledger.open(BlockOp.WRITE, 0, 10, 1, 1);
+        var lost = ledger.open(BlockOp.WRITE, 0, 10, 0, 1, 1);
         lost.payload(slab, slab.take(10));
         InFlightLedger.handedToStore(lost);
 
@@ -225,7 +225,7 @@ class InFlightLedgerTest {
             switch (random.nextInt(6)) {
                 case 0, 1 -> {
                     if (ledger.hasRoom()) {
-                        unanswered.put(cookie, ledger.open(BlockOp.FLUSH, 0, 0, cookie, generation));
+                        unanswered.put(cookie, ledger.open(BlockOp.FLUSH, 0, 0, 0, cookie, generation));
                         cookie++;
                     }
                 }
@@ -261,6 +261,6 @@ class InFlightLedgerTest {
     }
 
     private Request read(long cookie) {
-        return ledger.open(BlockOp.READ, 0, 10, cookie, 1);
+        return ledger.open(BlockOp.READ, 0, 10, 0, cookie, 1);
     }
 }

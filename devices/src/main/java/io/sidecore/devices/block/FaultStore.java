@@ -1,5 +1,6 @@
 package io.sidecore.devices.block;
 
+import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Chain;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Store;

@@ -1,8 +1,12 @@
 package io.sidecore.devices.block;
 
 import io.sidecore.actors.block.BlockOp;
+import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Errno;
+import io.sidecore.actors.block.Extents;
 import io.sidecore.actors.block.Fence;
+import io.sidecore.actors.block.Medium;
+import io.sidecore.actors.block.MediumException;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Store;
 import io.sidecore.devices.linux.OffHeap;
@@ -16,30 +20,36 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
-import java.util.function.Supplier;
+import java.util.function.Consumer;
 
 /**
- * A medium in memory: sparse, off the heap, of any size the address space holds. An extent takes memory once it has been written; until then it reads as zeroes and costs nothing. Used by any number of
+ * A medium in memory: sparse, off the heap, of any size the address space holds. An extent takes memory once it has been written, until it is trimmed or zeroed; without, it reads as zeroes and costs nothing. Used by any number of
  * loops at once; two that touch the same bytes at the same time see either's, as on any disk.
  *
  * <p>Once every extent of a region of 2 MiB has been written the region is moved into a huge page, off the loops: sparse stays sparse, and dense becomes fast (random reads of 4 KiB spend a third less time in the copy).
  *
  * <p>Contents live as long as the object and are gone with the process.
  */
-public final class MemoryMedium implements Supplier<Store>, AutoCloseable {
+public final class MemoryMedium implements Medium {
     /** Granularity in which memory is accounted, in bytes. */
     public static final int EXTENT = 64 << 10;
 
     /** What one map of extents can describe: 64 TiB, half of what a process can address. */
     private static final long MAX_SIZE = 64L << 40;
 
+    /** Address space is set aside for growth: so many times the first size, and so many bytes at least. */
+    private static final int GROWTH = 4;
+
+    private static final long GROWTH_MIN = 16L << 30;
+
     private static final int EXTENT_BITS = 16;
     private static final int DENSIFY_ATTEMPTS = 5;
 
     private final Arena arena = Arena.ofShared();
     private final MemorySegment memory;
-    private final long size;
-    private final long limit;
+    private final long capacity;
+    private volatile long size;
+    private volatile long limit;
     private final AtomicIntegerArray written;
     private final AtomicLong allocated = new AtomicLong();
     private final ExecutorService densifier = densifier();
@@ -60,11 +70,13 @@ public final class MemoryMedium implements Supplier<Store>, AutoCloseable {
         }
         this.size = size;
         this.limit = limit;
-        var mapped = OffHeap.map(Math.ceilDiv(size, OffHeap.HUGE_PAGE) * OffHeap.HUGE_PAGE + OffHeap.HUGE_PAGE, arena);
+        this.capacity = Math.min(MAX_SIZE, Math.max(GROWTH * size, GROWTH_MIN));
+        var mapped =
+                OffHeap.map(Math.ceilDiv(capacity, OffHeap.HUGE_PAGE) * OffHeap.HUGE_PAGE + OffHeap.HUGE_PAGE, arena);
         this.memory = mapped.asSlice(-mapped.address() & OffHeap.HUGE_PAGE - 1);
         // A huge page for every first small write would undo the sparseness.
         OffHeap.noHugePages(memory);
-        this.written = new AtomicIntegerArray((int) Math.ceilDiv(size, OffHeap.HUGE_PAGE));
+        this.written = new AtomicIntegerArray((int) Math.ceilDiv(capacity, OffHeap.HUGE_PAGE));
     }
 
     /** One thread that comes when a region of {@link OffHeap#HUGE_PAGE} has been written throughout, and goes again. */
@@ -80,7 +92,7 @@ public final class MemoryMedium implements Supplier<Store>, AutoCloseable {
         return executor;
     }
 
-    /** Bytes. */
+    @Override
     public long size() {
         return size;
     }
@@ -90,13 +102,35 @@ public final class MemoryMedium implements Supplier<Store>, AutoCloseable {
         return allocated.get();
     }
 
-    /** A new store on this medium. */
     @Override
-    public Store get() {
+    public Store open() {
         return new MemoryStore();
     }
 
-    /** Lets the memory go. Every store must have been fenced or have ended. */
+    /** The limit moves with it where it was the size. */
+    @Override
+    public synchronized void resize(long bytes) {
+        if (bytes <= 0 || bytes > capacity) {
+            throw new MediumException("a memory volume that began smaller can have 1 to " + capacity + " bytes, not "
+                    + bytes + "; create another one and copy it");
+        }
+        var before = size;
+        if (limit == before) {
+            limit = bytes;
+        }
+        size = bytes;
+        if (bytes < before) {
+            clear(bytes, before - bytes);
+        }
+    }
+
+    /** Memory does not fail. */
+    @Override
+    public void watch(Consumer<String> onFailure) {}
+
+    @Override
+    public void recover() {}
+
     @Override
     public void close() {
         densifier.shutdownNow();
@@ -138,7 +172,7 @@ public final class MemoryMedium implements Supplier<Store>, AutoCloseable {
         return true;
     }
 
-    private boolean isWritten(long offset, int length) {
+    private boolean isWritten(long offset, long length) {
         for (var extent = offset >>> EXTENT_BITS; extent <= offset + length - 1 >>> EXTENT_BITS; extent++) {
             if (!isWritten(extent)) {
                 return false;
@@ -147,7 +181,7 @@ public final class MemoryMedium implements Supplier<Store>, AutoCloseable {
         return true;
     }
 
-    private boolean allocate(long offset, int length) {
+    private boolean allocate(long offset, long length) {
         for (var extent = offset >>> EXTENT_BITS; extent <= offset + length - 1 >>> EXTENT_BITS; extent++) {
             if (!isWritten(extent) && !allocate(extent)) {
                 return false;
@@ -177,6 +211,51 @@ public final class MemoryMedium implements Supplier<Store>, AutoCloseable {
         return true;
     }
 
+    /** Makes the range read as zeroes; extents that lie in it completely give their memory back. */
+    private void clear(long offset, long length) {
+        while (length > 0) {
+            var run = Math.min(length, EXTENT - (offset & EXTENT - 1));
+            var extent = offset >>> EXTENT_BITS;
+            if (isWritten(extent)) {
+                if (run == EXTENT) {
+                    var whole = run;
+                    while (whole + EXTENT <= length && isWritten(offset + whole >>> EXTENT_BITS)) {
+                        whole += EXTENT;
+                    }
+                    release(offset, whole);
+                    run = whole;
+                } else {
+                    memory.asSlice(offset, run).fill((byte) 0);
+                }
+            }
+            offset += run;
+            length -= run;
+        }
+    }
+
+    private void release(long offset, long length) {
+        OffHeap.release(memory.asSlice(offset, length));
+        for (var extent = offset >>> EXTENT_BITS; extent < offset + length >>> EXTENT_BITS; extent++) {
+            var bit = 1 << (extent & 31);
+            if ((written.getAndUpdate((int) (extent >>> 5), bits -> bits & ~bit) & bit) != 0) {
+                allocated.addAndGet(-EXTENT);
+            }
+        }
+    }
+
+    private Extents extents(long offset, long length, int max) {
+        var found = new Extents(max);
+        while (length > 0) {
+            var run = Math.min(length, EXTENT - (offset & EXTENT - 1));
+            if (!found.add(run, isWritten(offset >>> EXTENT_BITS) ? 0 : Extents.HOLE | Extents.ZERO)) {
+                break;
+            }
+            offset += run;
+            length -= run;
+        }
+        return found;
+    }
+
     private void densify(int region) {
         var range = memory.asSlice(region * OffHeap.HUGE_PAGE, OffHeap.HUGE_PAGE);
         for (var attempt = 0; attempt < DENSIFY_ATTEMPTS && !OffHeap.hugePages(range); attempt++) {
@@ -196,7 +275,7 @@ public final class MemoryMedium implements Supplier<Store>, AutoCloseable {
 
         @Override
         public Capabilities capabilities() {
-            return new Capabilities(Answer.NATIVE, true);
+            return Capabilities.ALL;
         }
 
         @Override
@@ -219,7 +298,7 @@ public final class MemoryMedium implements Supplier<Store>, AutoCloseable {
 
         @Override
         public MemorySegment lend(BlockOp op, long offset, int length) {
-            if (!fence.enter()) {
+            if (offset > size - length || !fence.enter()) {
                 return null;
             }
             try {
@@ -229,7 +308,7 @@ public final class MemoryMedium implements Supplier<Store>, AutoCloseable {
                                 ? memory.asSlice(offset, length).asReadOnly()
                                 : null;
                     case WRITE -> allocate(offset, length) ? memory.asSlice(offset, length) : null;
-                    case FLUSH -> null;
+                    default -> null;
                 };
             } finally {
                 fence.exit();
@@ -237,18 +316,30 @@ public final class MemoryMedium implements Supplier<Store>, AutoCloseable {
         }
 
         private void serve(Request r) {
+            if (r.offset() > size - r.length()) {
+                r.fail(r.op().changes() ? Errno.ENOSPC : Errno.EIO);
+                return;
+            }
             if (isInPlace(r)) {
                 return;
             }
             switch (r.op()) {
-                case READ -> read(r.offset(), r.memory(), r.position(), r.length());
+                case READ -> read(r.offset(), r.memory(), r.position(), r.payloadBytes());
                 case WRITE -> {
-                    if (!write(r.offset(), r.memory(), r.position(), r.length())) {
+                    if (!write(r.offset(), r.memory(), r.position(), r.payloadBytes())) {
                         r.fail(Errno.ENOSPC);
                     }
                 }
+                case TRIM -> clear(r.offset(), r.length());
+                case WRITE_ZEROES -> {
+                    clear(r.offset(), r.length());
+                    if (r.has(Request.NO_HOLE) && !allocate(r.offset(), r.length())) {
+                        r.fail(Errno.ENOSPC);
+                    }
+                }
+                case STATUS -> r.extents(extents(r.offset(), r.length(), r.has(Request.ONE_EXTENT) ? 1 : Extents.MAX));
                 // Whoever sees the answer sees every write before it: there is nothing behind the memory.
-                case FLUSH -> {}
+                case FLUSH, CACHE -> {}
             }
         }
 

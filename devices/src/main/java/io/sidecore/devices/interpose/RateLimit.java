@@ -53,7 +53,7 @@ public final class RateLimit implements Interposer {
             wait = operations.tryTake(1, now);
         }
         if (wait == 0) {
-            bytes.take(request.length(), now);
+            bytes.take(request.payloadBytes(), now);
         }
         return wait;
     }

@@ -62,7 +62,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         if (codec == null) {
             this.queue = queue;
             codec = new NbdTransmission(
-                    export.size(), queue.limits().inFlightBytes(), queue.ledger(), pool, queue::lend);
+                    export.size().getAsLong(), queue.limits().inFlightBytes(), queue.ledger(), pool, queue::lend);
             var room = codec.receiveBuffer();
             var bytes = early.remaining();
             room.put(early);

@@ -150,7 +150,7 @@ public final class NbdHandshake {
         var export = find(name)
                 .orElseThrow(() -> new NbdProtocolException("export '" + printable(name) + "' does not exist"));
         room(8 + 2 + 124);
-        out.putLong(export.size()).putShort((short) export.transmissionFlags());
+        out.putLong(export.size().getAsLong()).putShort((short) export.transmissionFlags());
         if (!noZeroes) {
             out.put(new byte[124]);
         }
@@ -205,7 +205,7 @@ public final class NbdHandshake {
                 Nbd.REP_INFO,
                 ByteBuffer.allocate(12)
                         .putShort((short) Nbd.INFO_EXPORT)
-                        .putLong(export.size())
+                        .putLong(export.size().getAsLong())
                         .putShort((short) export.transmissionFlags())
                         .array());
         var answered = new BitSet();

@@ -87,8 +87,8 @@ final class NbdReplies {
 
     /** Appends the payload of a read that a store has lent. */
     void append(Request read) {
-        unsent += read.length();
-        add(null, read.memory(), read.position(), read.length());
+        unsent += read.payloadBytes();
+        add(null, read.memory(), read.position(), read.payloadBytes());
         lentRuns++;
     }
 

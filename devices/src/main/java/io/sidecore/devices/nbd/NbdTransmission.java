@@ -101,7 +101,7 @@ public final class NbdTransmission {
             if (request == null) {
                 break;
             }
-            bytes += request.length();
+            bytes += request.payloadBytes();
         }
         return batch.take();
     }
@@ -125,7 +125,7 @@ public final class NbdTransmission {
         if (error != Errno.OK) {
             inbox.consume(NbdRequestHeader.BYTES);
             drop = type == Nbd.CMD_WRITE ? length : 0;
-            var request = ledger.open(BlockOp.FLUSH, 0, 0, cookie, generation);
+            var request = ledger.open(BlockOp.FLUSH, 0, 0, 0, cookie, generation);
             request.fail(error);
             refused.add(request);
             return request;
@@ -135,7 +135,7 @@ public final class NbdTransmission {
             case Nbd.CMD_WRITE -> write(offset, (int) length, cookie, generation);
             default -> {
                 consumeHeader();
-                yield opened(ledger.open(BlockOp.FLUSH, 0, 0, cookie, generation));
+                yield opened(ledger.open(BlockOp.FLUSH, 0, 0, 0, cookie, generation));
             }
         };
     }
@@ -165,7 +165,7 @@ public final class NbdTransmission {
         var lent = length >= LEND_MIN ? lender.lend(BlockOp.READ, offset, length) : null;
         if (lent != null) {
             consumeHeader();
-            var request = ledger.open(BlockOp.READ, offset, length, cookie, generation);
+            var request = ledger.open(BlockOp.READ, offset, length, 0, cookie, generation);
             request.lend(lent);
             return opened(request);
         }
@@ -175,7 +175,7 @@ public final class NbdTransmission {
             return null;
         }
         consumeHeader();
-        var request = ledger.open(BlockOp.READ, offset, length, cookie, generation);
+        var request = ledger.open(BlockOp.READ, offset, length, 0, cookie, generation);
         request.payload(slab, slab.take(NbdSimpleReply.BYTES + length) + NbdSimpleReply.BYTES);
         return opened(request);
     }
@@ -184,7 +184,7 @@ public final class NbdTransmission {
         if (!inbox.has(NbdRequestHeader.BYTES + length)) {
             return length >= LEND_MIN ? land(offset, length, cookie, generation) : null;
         }
-        var request = ledger.open(BlockOp.WRITE, offset, length, cookie, generation);
+        var request = ledger.open(BlockOp.WRITE, offset, length, 0, cookie, generation);
         inbox.slab().hold();
         request.payload(inbox.slab(), inbox.at() + NbdRequestHeader.BYTES);
         inbox.consume(NbdRequestHeader.BYTES + length);
@@ -211,7 +211,7 @@ public final class NbdTransmission {
         if (lent == null) {
             return null;
         }
-        var request = ledger.open(BlockOp.WRITE, landingOffset, (int) lent.byteSize(), landingCookie, generation);
+        var request = ledger.open(BlockOp.WRITE, landingOffset, lent.byteSize(), 0, landingCookie, generation);
         request.lend(lent);
         return opened(request);
     }
@@ -260,7 +260,7 @@ public final class NbdTransmission {
             // Its place was left free before the payload.
             var at = request.position() - NbdSimpleReply.BYTES;
             NbdSimpleReply.put(request.slab().buffer().clear(), at, wire(request.error()), request.cookie());
-            replies.append(request.slab(), at, NbdSimpleReply.BYTES + (ok ? request.length() : 0));
+            replies.append(request.slab(), at, NbdSimpleReply.BYTES + (ok ? request.payloadBytes() : 0));
         } else {
             // The bound is for payloads; an answer of 16 bytes must not fail.
             var slab = replies.slabBeyond(NbdSimpleReply.BYTES);
@@ -316,7 +316,7 @@ public final class NbdTransmission {
 
     /** New memory for a read that is issued again while a store may still write into the old. */
     public void renew(Request read) {
-        var bytes = NbdSimpleReply.BYTES + read.length();
+        var bytes = NbdSimpleReply.BYTES + read.payloadBytes();
         var slab = replies.slabBeyond(bytes);
         read.payload(slab, slab.take(bytes) + NbdSimpleReply.BYTES);
     }

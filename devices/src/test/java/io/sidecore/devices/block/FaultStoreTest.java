@@ -126,11 +126,11 @@ class FaultStoreTest {
     private long cookie;
 
     private Request flush() {
-        return ledger.open(BlockOp.FLUSH, 0, 0, cookie++, 1);
+        return ledger.open(BlockOp.FLUSH, 0, 0, 0, cookie++, 1);
     }
 
     private FaultStore store(FaultPlan plan) {
-        return new FaultStore(medium.get(), plan, loop);
+        return new FaultStore(medium.open(), plan, loop);
     }
 
     private void run() {

@@ -27,7 +27,7 @@ class MemoryMediumTest {
     private static final int EXTENT = MemoryMedium.EXTENT;
 
     private final MemoryMedium medium = new MemoryMedium(64 * GIB, 16 << 20);
-    private final Store store = medium.get();
+    private final Store store = medium.open();
 
     @AfterEach
     void close() {
@@ -92,7 +92,7 @@ class MemoryMediumTest {
     @Test
     void aWriteBeyondTheLimitFindsNoSpaceAndWhatIsThereStays() {
         try (var small = new MemoryMedium(GIB, 2 * EXTENT)) {
-            var limited = small.get();
+            var limited = small.open();
             write(limited, 0, pattern(2 * EXTENT, 1));
 
             assertThat(write(limited, 10 * EXTENT, new byte[1])).isEqualTo(Errno.ENOSPC);
@@ -105,7 +105,7 @@ class MemoryMediumTest {
     @Test
     void aRefusedWriteChangesNoContents() {
         try (var small = new MemoryMedium(GIB, EXTENT)) {
-            var limited = small.get();
+            var limited = small.open();
 
             assertThat(write(limited, 0, pattern(2 * EXTENT, 1))).isEqualTo(Errno.ENOSPC);
             assertThat(read(limited, 0, 2 * EXTENT)).containsOnly(0);
@@ -135,13 +135,13 @@ class MemoryMediumTest {
         assertThat(store.fence().toCompletableFuture()).isDone();
 
         assertThat(write(store, 0, pattern(100, 1))).isEqualTo(Errno.RETURNED);
-        assertThat(read(medium.get(), 0, 100)).containsOnly(0);
+        assertThat(read(medium.open(), 0, 100)).containsOnly(0);
         assertThat(medium.allocatedBytes()).isZero();
     }
 
     @Test
     void aFenceCutsOffNoOtherStore() {
-        var other = medium.get();
+        var other = medium.open();
         store.fence();
 
         assertThat(write(other, 0, pattern(100, 1))).isEqualTo(Errno.OK);
@@ -165,7 +165,7 @@ class MemoryMediumTest {
         for (var t = 0; t < 4; t++) {
             var lane = t;
             writers.add(() -> {
-                var own = medium.get();
+                var own = medium.open();
                 var random = new Random(lane);
                 for (var i = 0; i < 200; i++) {
                     // Every extent is shared by four threads, each with a quarter of its own.
@@ -206,7 +206,7 @@ class MemoryMediumTest {
     }
 
     private static Request request(BlockOp op, long offset, byte[] payload) {
-        var request = new InFlightLedger(1).open(op, offset, payload.length, 0, 1);
+        var request = new InFlightLedger(1).open(op, offset, payload.length, 0, 0, 1);
         var slab = new Slab(Arena.ofAuto().allocate(payload.length + 16));
         slab.take(payload.length + 16);
         request.payload(slab, 16);

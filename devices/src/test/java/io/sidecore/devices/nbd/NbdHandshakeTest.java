@@ -3,6 +3,8 @@ package io.sidecore.devices.nbd;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.sidecore.actors.block.Capabilities;
+import io.sidecore.actors.block.Store.Answer;
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -16,8 +18,21 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** The handshake as bytes in, bytes out; section names are those of proto.md. */
 class NbdHandshakeTest {
     private static final int BOTH = Nbd.FLAG_FIXED_NEWSTYLE | Nbd.FLAG_NO_ZEROES;
-    private static final NbdExport ROOT = new NbdExport("root", 8L << 30, true);
-    private static final NbdExport SCRATCH = new NbdExport("scratch", 1 << 20, false);
+    /** A store whose flush covers the connection it comes through, no other. */
+    private static final Capabilities ALONE = new Capabilities(
+            false,
+            Answer.NATIVE,
+            Answer.NATIVE,
+            Answer.NATIVE,
+            Answer.NATIVE,
+            Answer.NATIVE,
+            Answer.NATIVE,
+            Answer.NATIVE,
+            false,
+            Capabilities.BlockSizes.ANY);
+
+    private static final NbdExport ROOT = new NbdExport("root", () -> 8L << 30, false, Capabilities.ALL);
+    private static final NbdExport SCRATCH = new NbdExport("scratch", () -> 1 << 20, false, ALONE);
 
     private final NbdHandshake handshake = new NbdHandshake(List.of(ROOT, SCRATCH));
 
@@ -53,7 +68,7 @@ class NbdHandshakeTest {
         assertThat(replies).extracting(Reply::option).containsOnly(Nbd.OPT_GO);
         var info = ByteBuffer.wrap(replies.getFirst().data());
         assertThat(info.getShort()).isEqualTo((short) Nbd.INFO_EXPORT);
-        assertThat(info.getLong()).isEqualTo(ROOT.size());
+        assertThat(info.getLong()).isEqualTo(ROOT.size().getAsLong());
         assertThat(info.getShort())
                 .isEqualTo((short) (Nbd.FLAG_HAS_FLAGS | Nbd.FLAG_SEND_FLUSH | Nbd.FLAG_CAN_MULTI_CONN));
         assertThat(info.hasRemaining()).isFalse();
@@ -186,7 +201,7 @@ class NbdHandshakeTest {
 
         var out = afterGreeting();
         assertThat(out.remaining()).isEqualTo(8 + 2 + 124);
-        assertThat(out.getLong()).isEqualTo(SCRATCH.size());
+        assertThat(out.getLong()).isEqualTo(SCRATCH.size().getAsLong());
         assertThat(out.getShort()).isEqualTo((short) SCRATCH.transmissionFlags());
         while (out.hasRemaining()) {
             assertThat(out.get()).isZero();

@@ -594,7 +594,7 @@ class NbdTransmissionTest {
                         request.memory(),
                         JAVA_BYTE,
                         request.position(),
-                        request.length());
+                        request.payloadBytes());
             case WRITE ->
                 MemorySegment.copy(
                         request.memory(),
@@ -602,7 +602,7 @@ class NbdTransmissionTest {
                         request.position(),
                         medium,
                         (int) request.offset(),
-                        request.length());
+                        request.payloadBytes());
             case FLUSH -> {}
         }
     }

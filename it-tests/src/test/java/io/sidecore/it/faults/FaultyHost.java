@@ -11,6 +11,7 @@ import io.sidecore.actors.vif.Route;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.VirtualInterface.Command;
 import io.sidecore.actors.vif.Volume;
+import io.sidecore.conf.AttachMode;
 import io.sidecore.conf.LoopSettings;
 import io.sidecore.conf.Placement;
 import io.sidecore.conf.VifSettings;
@@ -21,6 +22,7 @@ import io.sidecore.devices.linux.OffHeap;
 import io.sidecore.devices.nbd.NbdExport;
 import io.sidecore.devices.nbd.NbdListener;
 import io.sidecore.it.Peers.ShortDirectory;
+import io.sidecore.it.StoresOn;
 import io.sidecore.runtime.Sidecore;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
@@ -79,16 +81,17 @@ final class FaultyHost implements AutoCloseable {
         LoopDispatcher.install(system.classicSystem(), shared);
         shared.start();
         storeLoop.start();
-        volume = new Volume("disk", this::store);
+        volume = new Volume("disk", new StoresOn(medium, this::store));
+        var attachment = volume.attach("nbd/disk", AttachMode.EXCLUSIVE);
         vif = spawn(new VirtualInterface.Definition(
                 "nbd/disk",
                 "nbd",
-                new Route(List.of(), volume),
+                new Route(List.of(), attachment),
                 Placement.SHARED,
                 VIF,
                 new Loops(shared, List.of()),
                 SystemMaterializer.get(system).materializer()));
-        var service = new NbdListener.Service(List.of(new NbdExport("disk", SIZE, true)), 16, Duration.ofSeconds(10));
+        var service = new NbdListener.Service(List.of(NbdExport.of(attachment)), 16, Duration.ofSeconds(10));
         listener = new NbdListener(
                 shared, service, slabs, (export, connection) -> vif.tell(new Command.Connect(connection)));
         channel = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
@@ -101,7 +104,7 @@ final class FaultyHost implements AutoCloseable {
     }
 
     private synchronized FaultStore store() {
-        var store = new FaultStore(medium.get(), plan, storeLoop);
+        var store = new FaultStore(medium.open(), plan, storeLoop);
         plan = new FaultPlan(
                 plan.seed() + 1, plan.delayRatio(), plan.delay(), plan.errorRatio(), plan.error(), plan.hangRatio());
         stores.add(store);

@@ -7,10 +7,12 @@ import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.core.Deadline;
 import io.sidecore.actors.core.LoopDispatcher;
 import io.sidecore.actors.core.Simulation;
+import io.sidecore.actors.vif.Attachment;
 import io.sidecore.actors.vif.Interposer;
 import io.sidecore.actors.vif.Queue;
 import io.sidecore.actors.vif.Route;
 import io.sidecore.actors.vif.Volume;
+import io.sidecore.conf.AttachMode;
 import io.sidecore.conf.LoopSettings;
 import io.sidecore.conf.VifSettings;
 import io.sidecore.devices.block.FaultStore;
@@ -21,6 +23,7 @@ import io.sidecore.devices.interpose.RateLimit;
 import io.sidecore.devices.linux.OffHeap;
 import io.sidecore.devices.nbd.NbdConnection;
 import io.sidecore.devices.nbd.NbdExport;
+import io.sidecore.it.StoresOn;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -80,6 +83,7 @@ final class SimulatedHost {
     private final List<Interposer> inserted = new ArrayList<>();
     private final Deadline tick = new Deadline(this::tick);
     private Volume volume;
+    private Attachment attachment;
     private long changes;
     private long lost;
     private long replayed;
@@ -115,7 +119,8 @@ final class SimulatedHost {
         var connections = 1 + simulation.random().nextInt(3);
         try (var medium = new MemoryMedium((long) PART * connections, (long) PART * connections);
                 var slabs = new SlabPool(OffHeap::map)) {
-            volume = new Volume("disk", () -> store(medium));
+            volume = new Volume("disk", new StoresOn(medium, () -> store(medium)));
+            attachment = volume.attach("nbd/disk", AttachMode.EXCLUSIVE);
             SupervisorExecutor.runOn(control);
             for (var i = 0; i < connections; i++) {
                 connect(i, slabs, requests);
@@ -165,20 +170,20 @@ final class SimulatedHost {
         var plan = FaultPlan.none(simulation.random().nextLong())
                 .withDelay(program.storeDelay(), Duration.ofMillis(5))
                 .withHang(program.storeHang());
-        var store = new FaultStore(program.fenceOf().apply(medium.get()), plan, storeLoop);
+        var store = new FaultStore(program.fenceOf().apply(medium.open()), plan, storeLoop);
         stores.add(store);
         return store;
     }
 
     private void connect(int number, SlabPool slabs, int requests) {
         var ends = SimulatedTransport.pair(simulation.random());
-        var export = new NbdExport("disk", volume.size(), true);
+        var export = NbdExport.of(attachment);
         var connection = new NbdConnection(ends[0], export, slabs, ByteBuffer.allocate(0), c -> {});
         var queue = new Queue(
                 "q" + number,
                 new VifSettings(32, 33 << 20, Duration.ofMillis(50), Duration.ofSeconds(5), program.replayMax()),
                 loops.get(number % loops.size()),
-                new Route(List.of(), volume),
+                new Route(List.of(), attachment),
                 connection,
                 SystemMaterializer.get(system).materializer(),
                 () -> {});
@@ -231,7 +236,7 @@ final class SimulatedHost {
             } else if (interposers.size() < 3) {
                 interposers.add(simulation.random().nextInt(interposers.size() + 1), interposer());
             }
-            route = new Route(interposers, volume);
+            route = new Route(interposers, attachment);
         }
         if (program.moves() && simulation.random().nextBoolean()) {
             loop = loops.get(simulation.random().nextInt(loops.size()));

@@ -2,6 +2,7 @@ package io.sidecore.it.simulation;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Store;
 import io.sidecore.it.simulation.SimulatedHost.Outcome;
