@@ -7,7 +7,7 @@ import java.util.List;
  * {@code sidecore.exports.nbd}: the NBD server.
  *
  * @param listen where it accepts connections; not empty, no address twice
- * @param volumes what it exports; not empty, no volume twice
+ * @param volumes what it exports; not empty, no name twice
  * @param maxConnections open connections, at most
  * @param handshakeTimeout how long a client may take from connecting to its first request
  * @param placement which loops serve the connections
@@ -24,12 +24,14 @@ public record NbdSettings(
     }
 
     /**
-     * A volume under its own name.
+     * A volume, and under which name it is exported.
      *
+     * @param name what clients ask for
      * @param volume a name out of {@link Settings#volumes()}
+     * @param mode how it is held: two that write must both be shared
      * @param interposers what stands between, from the client to the volume
      */
-    public record ExportedVolume(String volume, List<InterposerSettings> interposers) {
+    public record ExportedVolume(String name, String volume, AttachMode mode, List<InterposerSettings> interposers) {
         public ExportedVolume {
             interposers = List.copyOf(interposers);
         }

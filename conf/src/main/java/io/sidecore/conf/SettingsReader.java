@@ -8,6 +8,7 @@ import io.sidecore.conf.StoreSettings.MemoryStore;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -32,6 +33,8 @@ final class SettingsReader {
 
     private static final Map<String, Placement> PLACEMENTS =
             Map.of("shared", Placement.SHARED, "sidecore", Placement.SIDECORE);
+    private static final Map<String, AttachMode> MODES =
+            Map.of("exclusive", AttachMode.EXCLUSIVE, "shared", AttachMode.SHARED, "read-only", AttachMode.READ_ONLY);
     private static final Map<String, Errno> ERRNOS =
             Arrays.stream(Errno.values()).collect(Collectors.toMap(Errno::name, Function.identity()));
 
@@ -179,23 +182,74 @@ final class SettingsReader {
     }
 
     private static List<ExportedVolume> exported(Setting list, Set<String> volumes) {
-        Set<String> seen = new HashSet<>();
+        Set<String> names = new HashSet<>();
+        Map<String, ExportedVolume> writers = new HashMap<>();
         return list.elements().stream()
-                .map(element -> element.isSection()
-                        ? element.section(it -> new ExportedVolume(
-                                reference(it.at("volume"), volumes, seen), interposers(it.at("interposers"))))
-                        : new ExportedVolume(reference(element, volumes, seen), List.of()))
+                .map(element -> {
+                    ExportedVolume one = element.isSection()
+                            ? element.section(it -> exported(it, volumes, names))
+                            : new ExportedVolume(
+                                    exportName(element, volumes, names),
+                                    element.text("the name of a volume", Function.identity())
+                                            .orElse(""),
+                                    AttachMode.EXCLUSIVE,
+                                    List.of());
+                    refuseSecondWriter(element, one, writers);
+                    return one;
+                })
                 .toList();
     }
 
-    private static String reference(Setting name, Set<String> volumes, Set<String> seen) {
-        return name.text("the name of a volume", text -> {
-                    if (!volumes.contains(text)) {
-                        throw new IllegalArgumentException("there is none of this name" + Spelling.hint(text, volumes));
-                    }
-                    return once(text, seen);
-                })
+    private static ExportedVolume exported(Section section, Set<String> volumes, Set<String> names) {
+        Setting name = section.at("name");
+        Setting volume = section.at("volume");
+        String exportedVolume = name.isPresent()
+                ? volume.text("the name of a volume", text -> existing(text, volumes))
+                        .orElse("")
+                : exportName(volume, volumes, names);
+        return new ExportedVolume(
+                name.isPresent()
+                        ? name.text(
+                                        "a name of 1 to 64 letters, digits, '.', '_' and '-'",
+                                        text -> once(named(text), names))
+                                .orElse("")
+                        : exportedVolume,
+                exportedVolume,
+                section.at("mode").or("exclusive").choice(MODES, AttachMode.EXCLUSIVE),
+                interposers(section.at("interposers")));
+    }
+
+    /** The name of a volume that is exported under its own. */
+    private static String exportName(Setting volume, Set<String> volumes, Set<String> names) {
+        return volume.text("the name of a volume", text -> once(existing(text, volumes), names))
                 .orElse("");
+    }
+
+    private static String existing(String text, Set<String> volumes) {
+        if (!volumes.contains(text)) {
+            throw new IllegalArgumentException("there is none of this name" + Spelling.hint(text, volumes));
+        }
+        return text;
+    }
+
+    private static String named(String text) {
+        if (!NAME.matcher(text).matches()) {
+            throw new IllegalArgumentException("not a name");
+        }
+        return text;
+    }
+
+    private static void refuseSecondWriter(Setting element, ExportedVolume one, Map<String, ExportedVolume> writers) {
+        if (one.mode() == AttachMode.READ_ONLY
+                || one.name().isEmpty()
+                || one.volume().isEmpty()) {
+            return;
+        }
+        ExportedVolume first = writers.putIfAbsent(one.volume(), one);
+        if (first != null && !(first.mode() == AttachMode.SHARED && one.mode() == AttachMode.SHARED)) {
+            element.mistake("volume " + one.volume() + " is written through the export " + first.name()
+                    + " already; expected mode = read-only here, or mode = shared in both");
+        }
     }
 
     private static List<InterposerSettings> interposers(Setting list) {

@@ -107,6 +107,23 @@ class MistakesTest {
     }
 
     @Test
+    void aSecondWriterIsAMistakeThatNamesTheFirst() {
+        assertThat(mistakes(file("""
+                sidecore {
+                  volumes.root { size = 1 MiB, store.type = memory }
+                  exports.nbd {
+                    listen = ["[::1]:0"]
+                    volumes = [ root, { volume = root, name = other, mode = shared }, { volume = root, mode = read-only } ]
+                  }
+                }
+                """)))
+                .extracting(Mistake::message)
+                .containsExactly(
+                        "volume root is written through the export root already; expected mode = read-only here, or mode = shared in both",
+                        "expected the name of a volume, found \"root\": it is listed twice");
+    }
+
+    @Test
     void theMessageHasOneLinePerMistakeAndNothingElse() {
         Path file = file("sidecore {\n  vif.slots = 0\n  loops = 1\n}");
 

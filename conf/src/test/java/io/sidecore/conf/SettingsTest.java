@@ -56,7 +56,7 @@ class SettingsTest {
         assertThat(settings.nbd())
                 .contains(new NbdSettings(
                         List.of(new Tcp("127.0.0.1", 10809), new Unix(Path.of("sidecore-data/nbd.sock"))),
-                        List.of(new ExportedVolume("scratch", List.of())),
+                        List.of(new ExportedVolume("scratch", "scratch", AttachMode.EXCLUSIVE, List.of())),
                         256,
                         Duration.ofSeconds(10),
                         Placement.SHARED));
@@ -98,9 +98,36 @@ class SettingsTest {
         assertThat(settings.nbd().orElseThrow().volumes())
                 .containsExactly(new ExportedVolume(
                         "root",
+                        "root",
+                        AttachMode.EXCLUSIVE,
                         List.of(
                                 new RateLimit(OptionalLong.empty(), OptionalLong.of(100 * MIB), Duration.ofMillis(50)),
                                 new FaultPlan(7, 0.02, Duration.ofMillis(5), 1.0, Errno.ENOSPC, 0.0))));
+    }
+
+    @Test
+    void aVolumeIsExportedUnderSeveralNamesInModesThatGoTogether() {
+        Settings settings = read("""
+                sidecore {
+                  volumes { root { size = 1 MiB, store.type = memory }, data { size = 1 MiB, store.type = memory } }
+                  exports.nbd {
+                    listen = ["[::1]:0"]
+                    volumes = [
+                      root
+                      { volume = root, name = look, mode = read-only }
+                      { volume = data, name = left, mode = shared }
+                      { volume = data, name = right, mode = shared }
+                    ]
+                  }
+                }
+                """);
+
+        assertThat(settings.nbd().orElseThrow().volumes())
+                .containsExactly(
+                        new ExportedVolume("root", "root", AttachMode.EXCLUSIVE, List.of()),
+                        new ExportedVolume("look", "root", AttachMode.READ_ONLY, List.of()),
+                        new ExportedVolume("left", "data", AttachMode.SHARED, List.of()),
+                        new ExportedVolume("right", "data", AttachMode.SHARED, List.of()));
     }
 
     @Test

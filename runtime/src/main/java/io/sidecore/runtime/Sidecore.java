@@ -13,7 +13,6 @@ import io.sidecore.actors.core.Topology;
 import io.sidecore.actors.vif.Route;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
-import io.sidecore.conf.AttachMode;
 import io.sidecore.conf.NbdSettings;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.StoreSettings;
@@ -153,9 +152,9 @@ public final class Sidecore implements AutoCloseable {
         for (var exported : nbd.volumes()) {
             var volume = volumes.get(exported.volume());
             var interposers = Interposers.of(exported.interposers());
-            var id = "nbd/" + volume.name();
-            var attachment = volume.attach(id, AttachMode.EXCLUSIVE);
-            exports.add(NbdExport.of(attachment));
+            var id = "nbd/" + exported.name();
+            var attachment = volume.attach(id, exported.mode());
+            exports.add(NbdExport.of(exported.name(), attachment));
             var actor = spawn(
                     VirtualInterface.Command.class,
                     VirtualInterface.create(new VirtualInterface.Definition(
@@ -166,8 +165,8 @@ public final class Sidecore implements AutoCloseable {
                             settings.vif(),
                             loops,
                             SystemMaterializer.get(system).materializer())),
-                    "vif-nbd-" + volume.name());
-            vifs.put(volume.name(), new VifHandle(id, actor, system));
+                    "vif-nbd-" + exported.name());
+            vifs.put(exported.name(), new VifHandle(id, actor, system));
         }
         var listener = new NbdListener(
                 loops.shared(),

@@ -13,10 +13,9 @@ import java.util.function.LongSupplier;
  * @param capabilities what the volume can do
  */
 public record NbdExport(String name, LongSupplier size, boolean readOnly, Capabilities capabilities) {
-    /** A volume under its own name, as it is attached. */
-    public static NbdExport of(Attachment attachment) {
-        var volume = attachment.volume();
-        return new NbdExport(volume.name(), volume::size, attachment.readOnly(), attachment.capabilities());
+    /** A volume as it is attached. */
+    public static NbdExport of(String name, Attachment attachment) {
+        return new NbdExport(name, attachment.volume()::size, attachment.readOnly(), attachment.capabilities());
     }
 
     int transmissionFlags() {

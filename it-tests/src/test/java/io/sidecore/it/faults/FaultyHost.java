@@ -91,7 +91,7 @@ final class FaultyHost implements AutoCloseable {
                 VIF,
                 new Loops(shared, List.of()),
                 SystemMaterializer.get(system).materializer()));
-        var service = new NbdListener.Service(List.of(NbdExport.of(attachment)), 16, Duration.ofSeconds(10));
+        var service = new NbdListener.Service(List.of(NbdExport.of("disk", attachment)), 16, Duration.ofSeconds(10));
         listener = new NbdListener(
                 shared, service, slabs, (export, connection) -> vif.tell(new Command.Connect(connection)));
         channel = ServerSocketChannel.open(StandardProtocolFamily.UNIX);

@@ -177,7 +177,7 @@ final class SimulatedHost {
 
     private void connect(int number, SlabPool slabs, int requests) {
         var ends = SimulatedTransport.pair(simulation.random());
-        var export = NbdExport.of(attachment);
+        var export = NbdExport.of("disk", attachment);
         var connection = new NbdConnection(ends[0], export, slabs, ByteBuffer.allocate(0), c -> {});
         var queue = new Queue(
                 "q" + number,
