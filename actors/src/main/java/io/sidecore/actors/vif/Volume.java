@@ -13,6 +13,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -29,6 +30,7 @@ public final class Volume {
     private final Set<Attachment> attachments = new LinkedHashSet<>();
     private volatile Store store;
     private volatile String failure;
+    private volatile Consumer<String> onFailure = why -> {};
 
     /** A volume of this name on {@code medium}, which it does not close. */
     public Volume(String name, Medium medium) {
@@ -164,7 +166,13 @@ public final class Volume {
             store = new Failed(given);
             given.fence().whenComplete((cleared, e) -> given.close());
             queues.forEach(Queue::reopen);
+            onFailure.accept(why);
         }
+    }
+
+    /** Tells {@code watcher} why, whenever it fails; on any thread, and it must not wait. */
+    public void watch(Consumer<String> watcher) {
+        onFailure = watcher;
     }
 
     /** Lets go of the store. Queues must have ended. */
