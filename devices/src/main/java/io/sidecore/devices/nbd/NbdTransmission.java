@@ -134,12 +134,7 @@ public final class NbdTransmission {
             inbox.consume(NbdRequestHeader.BYTES);
             // What follows a header that is refused must not be taken for the next one.
             drop = command == Nbd.CMD_WRITE ? length : 0;
-            refused++;
-            answers.error(
-                    cookie,
-                    admission.errno(verdict, command),
-                    answers.texts() ? admission.text(verdict, command, flags, offset, length) : "",
-                    admission.offset(verdict, offset));
+            refuse(verdict, command, flags, offset, length, cookie);
             return true;
         }
         return switch (command) {
@@ -151,6 +146,12 @@ public final class NbdTransmission {
                 yield opened(ledger.open(op, offset, length, requestFlags(flags), cookie, generation));
             }
         };
+    }
+
+    private void refuse(NbdAdmission.Verdict verdict, int command, int flags, long offset, long length, long cookie) {
+        refused++;
+        var text = answers.texts() ? admission.text(verdict, command, flags, offset, length) : "";
+        answers.error(cookie, admission.errno(verdict, command), text, admission.offset(verdict, offset));
     }
 
     /** What a store is told of a command's flags. DF needs nothing: a read is one chunk in any case. */
@@ -219,6 +220,12 @@ public final class NbdTransmission {
         var lent = inbox.landed();
         if (lent == null) {
             return false;
+        }
+        var verdict = admission.of(Nbd.CMD_WRITE, 0, landingOffset, lent.byteSize());
+        if (verdict != NbdAdmission.Verdict.SERVED) {
+            // It was admitted when it began, and the host has begun to stop since.
+            refuse(verdict, Nbd.CMD_WRITE, 0, landingOffset, lent.byteSize(), landingCookie);
+            return true;
         }
         var request =
                 ledger.open(BlockOp.WRITE, landingOffset, lent.byteSize(), landingFlags, landingCookie, generation);
