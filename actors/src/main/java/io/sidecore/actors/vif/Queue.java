@@ -473,7 +473,7 @@ public final class Queue {
         sink = null;
         try {
             if (closing != null) {
-                giveBackAll(chainLost);
+                refuseAll(chainLost);
                 linger();
             } else {
                 reroute(chainLost);
@@ -535,9 +535,16 @@ public final class Queue {
         end.release(orphan);
     }
 
-    private void giveBackAll(boolean chainLost) {
-        ledger.replay(generation + 1, chainLost);
+    /** What was not answered will not be any more, and the guest is told so. */
+    private void refuseAll(boolean chainLost) {
+        replay.clear();
+        for (var request : ledger.replay(generation + 1, chainLost)) {
+            request.fail(Errno.ESHUTDOWN);
+            ledger.answer(request, generation + 1);
+            end.answer(request);
+        }
         generation++;
+        end.refuseRest();
     }
 
     private void closed() {

@@ -129,15 +129,15 @@ public final class NbdListener implements AutoCloseable {
         }
     }
 
-    private void chosen(NbdNegotiation negotiation, NbdExport export) {
+    private void chosen(NbdNegotiation negotiation, NbdSession session) {
         var connection =
-                new NbdConnection(negotiation.transport(), export, pool, negotiation.early(), connections::remove);
+                new NbdConnection(negotiation.transport(), session, pool, negotiation.early(), connections::remove);
         connections.add(connection);
         connections.remove(negotiation);
         if (stopping) {
             connection.close("the host is stopping");
         } else {
-            onConnection.accept(export, connection);
+            onConnection.accept(session.export(), connection);
         }
     }
 
@@ -149,7 +149,7 @@ public final class NbdListener implements AutoCloseable {
         loop.execute(() -> {
             for (var connection : connections) {
                 if (connection instanceof NbdNegotiation negotiation) {
-                    negotiation.close();
+                    negotiation.shutDown();
                 }
             }
         });
