@@ -17,11 +17,15 @@ import io.sidecore.conf.AttachMode;
 import io.sidecore.conf.NbdSettings;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.StoreSettings;
+import io.sidecore.conf.TlsSettings;
 import io.sidecore.conf.VolumeSettings;
 import io.sidecore.devices.block.MemoryMedium;
 import io.sidecore.devices.linux.OffHeap;
 import io.sidecore.devices.nbd.NbdExport;
 import io.sidecore.devices.nbd.NbdListener;
+import io.sidecore.devices.tls.TlsAcceptor;
+import io.sidecore.devices.tls.TlsCredentialsException;
+import io.sidecore.devices.tls.TlsFiles;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -169,9 +173,12 @@ public final class Sidecore implements AutoCloseable {
                     "vif-nbd-" + volume.name());
             vifs.put(volume.name(), new VifHandle(id, actor, system));
         }
+        var mode = nbd.tls().mode();
+        var tls = nbd.tls().files().map(this::tls);
         var listener = new NbdListener(
                 loops.shared(),
-                new NbdListener.Service(exports, nbd.maxConnections(), nbd.handshakeTimeout()),
+                new NbdListener.Service(
+                        exports, nbd.maxConnections(), nbd.handshakeTimeout(), tls, mode == TlsSettings.Mode.REQUIRE),
                 slabs,
                 (export, connection) -> vifs.get(export.name()).connect(connection));
         resources.push(this::destroyVifs);
@@ -180,7 +187,24 @@ public final class Sidecore implements AutoCloseable {
             var bound = NbdAddress.bind(address);
             resources.push(bound);
             bound.listen(listener);
-            exports.forEach(export -> uris.add(bound.uri(export.name())));
+            if (mode != TlsSettings.Mode.REQUIRE) {
+                exports.forEach(export -> uris.add(bound.uri(export.name())));
+            }
+            if (mode != TlsSettings.Mode.OFF) {
+                exports.forEach(export -> uris.add(bound.tlsUri(export.name())));
+            }
+        }
+    }
+
+    private TlsAcceptor tls(TlsSettings.Files files) {
+        try {
+            var acceptor = new TlsAcceptor(
+                    new TlsFiles(files.certificate(), files.key(), files.clientCa()),
+                    loops.shared().clock());
+            resources.push(acceptor);
+            return acceptor;
+        } catch (TlsCredentialsException e) {
+            throw new HostException("sidecore.exports.nbd.tls: " + e.getMessage(), e);
         }
     }
 
