@@ -114,7 +114,7 @@ public final class TlsTransport implements Transport, Transport.Listener {
         wakeDue = false;
         below.attach(on, this);
         if (engine == null && !busy && failure == null) {
-            elsewhere(() -> engine = engines.get());
+            elsewhere(this::begin);
         }
         watch();
     }
@@ -253,13 +253,23 @@ public final class TlsTransport implements Transport, Transport.Listener {
         }
     }
 
+    private void begin() throws IOException {
+        engine = engines.get();
+        engine.beginHandshake();
+    }
+
     private void compute() {
         for (Runnable task; (task = engine.getDelegatedTask()) != null; ) {
             task.run();
         }
     }
 
-    private void elsewhere(Runnable task) {
+    /** What another thread does with the engine. */
+    private interface Work {
+        void run() throws IOException;
+    }
+
+    private void elsewhere(Work task) {
         busy = true;
         watch();
         try {
@@ -267,7 +277,7 @@ public final class TlsTransport implements Transport, Transport.Listener {
                 IOException refused = null;
                 try {
                     task.run();
-                } catch (RuntimeException e) {
+                } catch (IOException | RuntimeException e) {
                     LOG.error("{}: its handshake cannot be computed", this, e);
                     refused = new IOException("its TLS handshake cannot be computed: " + e.getMessage(), e);
                 }
