@@ -11,13 +11,15 @@ import java.util.List;
  * @param maxConnections open connections, at most
  * @param handshakeTimeout how long a client may take from connecting to its first request
  * @param placement which loops serve the connections
+ * @param tls whether the connections are encrypted
  */
 public record NbdSettings(
         List<ListenAddress> listen,
         List<ExportedVolume> volumes,
         int maxConnections,
         Duration handshakeTimeout,
-        Placement placement) {
+        Placement placement,
+        TlsSettings tls) {
     public NbdSettings {
         listen = List.copyOf(listen);
         volumes = List.copyOf(volumes);

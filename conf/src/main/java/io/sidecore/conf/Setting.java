@@ -10,6 +10,7 @@ import com.typesafe.config.ConfigValue;
 import com.typesafe.config.ConfigValueFactory;
 import com.typesafe.config.ConfigValueType;
 import java.math.BigDecimal;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -113,6 +114,19 @@ final class Setting {
     /** A text that {@code parse} understands; it refuses others with an {@link IllegalArgumentException}. */
     <T> Optional<T> text(String expected, Function<String, T> parse) {
         return convert(expected, config -> parse.apply(config.getString(IT)), parsed -> true);
+    }
+
+    /** A path; a relative one is relative to the file in which it stands, or to the working directory if it stands in none. */
+    Optional<Path> path() {
+        return text("a path", text -> {
+            if (text.isBlank()) {
+                throw new IllegalArgumentException("the path is missing");
+            }
+            String file = origin.filename();
+            return file == null
+                    ? Path.of(text)
+                    : Path.of(file).resolveSibling(text).normalize();
+        });
     }
 
     /** One of some words. */

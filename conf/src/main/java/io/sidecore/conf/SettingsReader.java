@@ -35,6 +35,8 @@ final class SettingsReader {
             Map.of("shared", Placement.SHARED, "sidecore", Placement.SIDECORE);
     private static final Map<String, AttachMode> MODES =
             Map.of("exclusive", AttachMode.EXCLUSIVE, "shared", AttachMode.SHARED, "read-only", AttachMode.READ_ONLY);
+    private static final Map<String, TlsSettings.Mode> TLS_MODES =
+            Map.of("off", TlsSettings.Mode.OFF, "allow", TlsSettings.Mode.ALLOW, "require", TlsSettings.Mode.REQUIRE);
     private static final Map<String, Errno> ERRNOS =
             Arrays.stream(Errno.values()).collect(Collectors.toMap(Errno::name, Function.identity()));
 
@@ -151,7 +153,8 @@ final class SettingsReader {
                 exported(exported, volumes),
                 section.at("max-connections").whole(1, 65536),
                 section.at("handshake-timeout").duration("1 ms", "1 h"),
-                placement.choice(PLACEMENTS, Placement.SHARED));
+                placement.choice(PLACEMENTS, Placement.SHARED),
+                section.at("tls").section(SettingsReader::tls));
         boolean listens = !listen.isEmptyList();
         boolean exports = !exported.isEmptyList();
         // Said of the one that the user wrote: the empty one may stand in reference.conf.
@@ -166,6 +169,22 @@ final class SettingsReader {
                     "a sidecore is needed, but sidecore.cores.service names none; set it to 1, or use shared");
         }
         return listens && exports ? Optional.of(nbd) : Optional.empty();
+    }
+
+    /** The files are looked at when the host starts: they may change as long as it runs. */
+    private static TlsSettings tls(Section section) {
+        TlsSettings.Mode mode = section.at("mode").choice(TLS_MODES, TlsSettings.Mode.OFF);
+        Setting certificate = section.at("certificate");
+        Setting key = section.at("key");
+        Setting clientCa = section.at("client-ca");
+        boolean wanted = mode != TlsSettings.Mode.OFF;
+        Optional<Path> certificatePath = wanted || certificate.isPresent() ? certificate.path() : Optional.empty();
+        Optional<Path> keyPath = wanted || key.isPresent() ? key.path() : Optional.empty();
+        Optional<Path> clientCaPath = clientCa.isPresent() ? clientCa.path() : Optional.empty();
+        return wanted && certificatePath.isPresent() && keyPath.isPresent()
+                ? new TlsSettings(
+                        mode, Optional.of(new TlsSettings.Files(certificatePath.get(), keyPath.get(), clientCaPath)))
+                : TlsSettings.NONE;
     }
 
     private static List<ListenAddress> addresses(Setting list, Path dataDirectory) {

@@ -59,7 +59,8 @@ class SettingsTest {
                         List.of(new ExportedVolume("scratch", "scratch", AttachMode.EXCLUSIVE, List.of())),
                         256,
                         Duration.ofSeconds(10),
-                        Placement.SHARED));
+                        Placement.SHARED,
+                        TlsSettings.NONE));
     }
 
     @ParameterizedTest

@@ -118,6 +118,11 @@ final class NbdAddress implements AutoCloseable {
         };
     }
 
+    /** The same over TLS. */
+    String tlsUri(String export) {
+        return uri(export).replaceFirst("^nbd", "nbds");
+    }
+
     private static String host(String host) {
         return host.indexOf(':') >= 0 ? "[" + host + "]" : host;
     }

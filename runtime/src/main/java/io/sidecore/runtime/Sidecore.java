@@ -16,12 +16,16 @@ import io.sidecore.actors.vif.Volume;
 import io.sidecore.conf.NbdSettings;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.StoreSettings;
+import io.sidecore.conf.TlsSettings;
 import io.sidecore.conf.VolumeSettings;
 import io.sidecore.devices.block.MemoryMedium;
 import io.sidecore.devices.linux.OffHeap;
 import io.sidecore.devices.nbd.NbdConnection;
 import io.sidecore.devices.nbd.NbdExport;
 import io.sidecore.devices.nbd.NbdListener;
+import io.sidecore.devices.tls.TlsAcceptor;
+import io.sidecore.devices.tls.TlsCredentialsException;
+import io.sidecore.devices.tls.TlsFiles;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -69,6 +73,7 @@ public final class Sidecore implements AutoCloseable {
     private final List<String> notes = new ArrayList<>();
     private final SlabPool slabs = new SlabPool(OffHeap::map);
     private ActorSystem<SpawnProtocol.Command> system;
+    private TlsSettings.Mode tlsMode = TlsSettings.Mode.OFF;
     private Topology topology;
     private Loops loops;
 
@@ -136,9 +141,16 @@ public final class Sidecore implements AutoCloseable {
     }
 
     private void serveNbd(NbdSettings nbd) {
+        tlsMode = nbd.tls().mode();
+        var tls = nbd.tls().files().map(this::tls);
         var listener = new NbdListener(
                 loops.shared(),
-                new NbdListener.Service(storage.served(), nbd.maxConnections(), nbd.handshakeTimeout()),
+                new NbdListener.Service(
+                        storage.served(),
+                        nbd.maxConnections(),
+                        nbd.handshakeTimeout(),
+                        tls,
+                        tlsMode == TlsSettings.Mode.REQUIRE),
                 slabs,
                 this::connect);
         resources.push(this::endExports);
@@ -149,6 +161,18 @@ public final class Sidecore implements AutoCloseable {
             resources.push(bound);
             bound.listen(listener);
             addresses.add(bound);
+        }
+    }
+
+    private TlsAcceptor tls(TlsSettings.Files files) {
+        try {
+            var acceptor = new TlsAcceptor(
+                    new TlsFiles(files.certificate(), files.key(), files.clientCa()),
+                    loops.shared().clock());
+            resources.push(acceptor);
+            return acceptor;
+        } catch (TlsCredentialsException e) {
+            throw new HostException("sidecore.exports.nbd.tls: " + e.getMessage(), e);
         }
     }
 
@@ -230,9 +254,16 @@ public final class Sidecore implements AutoCloseable {
 
     /** Where clients find what is served: one URI for each export and address. */
     public List<String> uris() {
-        return addresses.stream()
-                .flatMap(address -> storage.exports().keySet().stream().map(address::uri))
-                .toList();
+        var all = new ArrayList<String>();
+        for (var address : addresses) {
+            if (tlsMode != TlsSettings.Mode.REQUIRE) {
+                storage.exports().keySet().forEach(export -> all.add(address.uri(export)));
+            }
+            if (tlsMode != TlsSettings.Mode.OFF) {
+                storage.exports().keySet().forEach(export -> all.add(address.tlsUri(export)));
+            }
+        }
+        return all;
     }
 
     /** Its storage service: volumes and exports, which come and go while it runs. */

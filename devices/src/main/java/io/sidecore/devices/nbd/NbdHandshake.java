@@ -1,6 +1,7 @@
 package io.sidecore.devices.nbd;
 
 import io.sidecore.actors.block.Capabilities.BlockSizes;
+import io.sidecore.conf.TlsSettings;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.BitSet;
@@ -27,6 +28,7 @@ public final class NbdHandshake {
         CLIENT_FLAGS,
         OPTION,
         SKIP,
+        STARTTLS,
         DONE
     }
 
@@ -41,9 +43,17 @@ public final class NbdHandshake {
     private NbdExport contextOf;
     private final Map<NbdExport, Long> sizes = new HashMap<>();
     private NbdSession chosen;
+    private TlsSettings.Mode tls;
+    private boolean secure;
 
-    /** A handshake about these exports; the first one also answers to the empty name. */
+    /** A handshake about these exports, without TLS; the first one also answers to the empty name. */
     public NbdHandshake(List<NbdExport> exports) {
+        this(exports, TlsSettings.Mode.OFF);
+    }
+
+    /** The same, with TLS offered or required: the modes SELECTIVETLS, in which no export is TLS-only, and FORCEDTLS of proto.md. */
+    public NbdHandshake(List<NbdExport> exports, TlsSettings.Mode tls) {
+        this.tls = tls;
         this.exports = List.copyOf(exports);
         out.putLong(Nbd.NBDMAGIC).putLong(Nbd.IHAVEOPT).putShort((short)
                 (Nbd.FLAG_FIXED_NEWSTYLE | Nbd.FLAG_NO_ZEROES));
@@ -52,6 +62,20 @@ public final class NbdHandshake {
     /** From now on whatever the client asks is refused with NBD_REP_ERR_SHUTDOWN, and an abort acknowledged (proto.md, "Termination of the session during option haggling"). */
     void shutDown() {
         shuttingDown = true;
+    }
+
+    /** Whether the client shall begin TLS now: send the rest of the output, then go on with {@link #secured()} over TLS. */
+    public boolean startsTls() {
+        return step == Step.STARTTLS;
+    }
+
+    /** What comes from now on comes over TLS. Nothing negotiated before counts (proto.md, NBD_OPT_STARTTLS); the client's flags are not negotiation, and are not sent again. */
+    public void secured() {
+        secure = true;
+        structured = false;
+        contextOf = null;
+        sizes.clear();
+        step = Step.OPTION;
     }
 
     /** Whether it is over: send the rest of the output, then go on with {@link #chosen()} or close. */
@@ -82,7 +106,7 @@ public final class NbdHandshake {
      * @throws NbdProtocolException if the client does not speak the protocol
      */
     public void feed(ByteBuffer in) throws NbdProtocolException {
-        while (step != Step.DONE && out.position() < MAX_OUTPUT) {
+        while (step != Step.DONE && step != Step.STARTTLS && out.position() < MAX_OUTPUT) {
             if (step == Step.SKIP) {
                 var n = (int) Math.min(skip, in.remaining());
                 in.position(in.position() + n);
@@ -106,6 +130,13 @@ public final class NbdHandshake {
         if ((flags & ~(Nbd.FLAG_FIXED_NEWSTYLE | Nbd.FLAG_NO_ZEROES)) != 0) {
             throw new NbdProtocolException("client flags 0x%x are unknown".formatted(flags));
         }
+        if ((flags & Nbd.FLAG_FIXED_NEWSTYLE) == 0) {
+            // proto.md, "TLS support": without fixed newstyle there is no TLS, and no option can be refused.
+            if (tls == TlsSettings.Mode.REQUIRE) {
+                throw new NbdProtocolException("the client knows no fixed newstyle, and so no TLS, which is required");
+            }
+            tls = TlsSettings.Mode.OFF;
+        }
         noZeroes = (flags & Nbd.FLAG_NO_ZEROES) != 0;
         step = Step.OPTION;
     }
@@ -126,7 +157,10 @@ public final class NbdHandshake {
                 throw new NbdProtocolException("export name of " + length + " bytes");
             }
             in.position(at + 16);
-            reply(option, Nbd.REP_ERR_TOO_BIG, "option of " + length + " bytes; at most " + MAX_OPTION);
+            reply(
+                    option,
+                    plain(option) ? Nbd.REP_ERR_TLS_REQD : Nbd.REP_ERR_TOO_BIG,
+                    "option of " + length + " bytes; at most " + MAX_OPTION);
             skip = length;
             step = Step.SKIP;
             return true;
@@ -142,12 +176,17 @@ public final class NbdHandshake {
             refuseToGoOn(option);
             return true;
         }
+        if (plain(option)) {
+            refusePlain(option);
+            return true;
+        }
         switch (option) {
             case Nbd.OPT_EXPORT_NAME -> exportName(data);
             case Nbd.OPT_ABORT -> {
                 reply(option, Nbd.REP_ACK, new byte[0]);
                 step = Step.DONE;
             }
+            case Nbd.OPT_STARTTLS -> startTls(data, in);
             case Nbd.OPT_LIST -> list(data);
             case Nbd.OPT_INFO, Nbd.OPT_GO -> info(option, data);
             case Nbd.OPT_STRUCTURED_REPLY -> structuredReply(data);
@@ -169,6 +208,35 @@ public final class NbdHandshake {
             throw new NbdProtocolException("the host is stopping");
         }
         reply(option, Nbd.REP_ERR_SHUTDOWN, "the host is stopping");
+    }
+
+    /** Whether it may not be answered before TLS (proto.md, "FORCEDTLS mode"). */
+    private boolean plain(int option) {
+        return tls == TlsSettings.Mode.REQUIRE && !secure && option != Nbd.OPT_STARTTLS && option != Nbd.OPT_ABORT;
+    }
+
+    private void refusePlain(int option) throws NbdProtocolException {
+        if (option == Nbd.OPT_EXPORT_NAME) {
+            throw new NbdProtocolException("the client asked for an export without TLS, which is required");
+        }
+        reply(option, Nbd.REP_ERR_TLS_REQD, "TLS is required: connect by nbds://");
+    }
+
+    private void startTls(byte[] data, ByteBuffer in) throws NbdProtocolException {
+        if (tls == TlsSettings.Mode.OFF) {
+            reply(Nbd.OPT_STARTTLS, Nbd.REP_ERR_UNSUP, "TLS is not supported");
+        } else if (secure) {
+            reply(Nbd.OPT_STARTTLS, Nbd.REP_ERR_INVALID, "this is TLS already");
+        } else if (data.length != 0) {
+            reply(Nbd.OPT_STARTTLS, Nbd.REP_ERR_INVALID, "STARTTLS takes no data");
+        } else if (in.hasRemaining()) {
+            // Whoever sits in between may have put them there, to be taken for what the client says over TLS.
+            throw new NbdProtocolException(
+                    in.remaining() + " bytes came behind STARTTLS in plain, before it was acknowledged");
+        } else {
+            reply(Nbd.OPT_STARTTLS, Nbd.REP_ACK, new byte[0]);
+            step = Step.STARTTLS;
+        }
     }
 
     private void exportName(byte[] data) throws NbdProtocolException {

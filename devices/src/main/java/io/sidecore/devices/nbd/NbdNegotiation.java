@@ -14,7 +14,7 @@ import org.slf4j.LoggerFactory;
 final class NbdNegotiation implements Transport.Listener {
     private static final Logger LOG = LoggerFactory.getLogger(NbdNegotiation.class);
 
-    private final Transport transport;
+    private Transport transport;
     private final NbdHandshake handshake;
     private final NbdListener.Service service;
     private final CoreLoop loop;
@@ -35,7 +35,7 @@ final class NbdNegotiation implements Transport.Listener {
         this.loop = loop;
         this.onChosen = onChosen;
         this.onClosed = onClosed;
-        this.handshake = new NbdHandshake(service.exports());
+        this.handshake = new NbdHandshake(service.exports(), service.tlsMode());
     }
 
     void start() {
@@ -100,6 +100,10 @@ final class NbdNegotiation implements Transport.Listener {
             var unsent = handshake.output().hasRemaining();
             if (!unsent && handshake.done()) {
                 finish();
+            } else if (!unsent && handshake.startsTls()) {
+                transport.interest(false, false);
+                // Not from within the selection: registering with it again needs the loop itself.
+                loop.execute(this::secure);
             } else {
                 // A client that does not take our answers gets no more of them.
                 transport.interest(!unsent, unsent);
@@ -114,6 +118,17 @@ final class NbdNegotiation implements Transport.Listener {
         if (out.hasRemaining()) {
             handshake.sent(transport.write(out));
         }
+    }
+
+    private void secure() {
+        if (over) {
+            return;
+        }
+        transport.detach();
+        transport = service.tls().orElseThrow().accept(transport);
+        handshake.secured();
+        transport.attach(loop, this);
+        transport.interest(true, false);
     }
 
     private void finish() {
