@@ -25,7 +25,7 @@ public record NbdExport(String name, LongSupplier size, boolean readOnly, Capabi
     }
 
     /** The size to tell a client: whole blocks, since it could not reach the rest (proto.md, "Size constraints"). */
-    long toldSize() {
+    public long toldSize() {
         var bytes = size.getAsLong();
         return bytes - bytes % capabilities.sizes().minimum();
     }
