@@ -2,6 +2,7 @@ package io.sidecore.runtime;
 
 import com.typesafe.config.Config;
 import com.typesafe.config.ConfigFactory;
+import io.sidecore.actors.block.Medium;
 import io.sidecore.actors.block.SlabPool;
 import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.core.LoopDispatcher;
@@ -18,6 +19,8 @@ import io.sidecore.conf.NbdSettings;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.StoreSettings;
 import io.sidecore.conf.VolumeSettings;
+import io.sidecore.devices.block.FileMedium;
+import io.sidecore.devices.block.LinuxImage;
 import io.sidecore.devices.block.MemoryMedium;
 import io.sidecore.devices.linux.OffHeap;
 import io.sidecore.devices.nbd.NbdExport;
@@ -106,11 +109,8 @@ public final class Sidecore implements AutoCloseable {
     }
 
     private Volume open(String name, VolumeSettings settings) {
-        var store = switch (settings.store()) {
-            case StoreSettings.MemoryStore memory -> memory;
-        };
         try {
-            var medium = new MemoryMedium(settings.sizeBytes(), store.limitBytes());
+            var medium = medium(settings);
             resources.push(medium);
             var volume = new Volume(name, medium);
             resources.push(volume::close);
@@ -118,6 +118,17 @@ public final class Sidecore implements AutoCloseable {
         } catch (RuntimeException e) {
             throw new HostException("volume " + name + ": " + e.getMessage(), e);
         }
+    }
+
+    private static Medium medium(VolumeSettings settings) {
+        return switch (settings.store()) {
+            case StoreSettings.MemoryStore memory -> new MemoryMedium(settings.sizeBytes(), memory.limitBytes());
+            case StoreSettings.FileStore file ->
+                FileMedium.of(
+                        new LinuxImage.Options(
+                                file.path(), settings.sizeBytes(), file.create(), file.readOnly(), file.direct()),
+                        file.threads());
+        };
     }
 
     private void startCores() {
