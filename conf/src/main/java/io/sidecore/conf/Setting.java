@@ -116,17 +116,23 @@ final class Setting {
         return convert(expected, config -> parse.apply(config.getString(IT)), parsed -> true);
     }
 
-    /** A path; a relative one is relative to the file in which it stands, or to the working directory if it stands in none. */
-    Optional<Path> path() {
+    /** A path: relative to the file that names it, or to {@code elsewhere} where no file does. */
+    Optional<Path> path(Path elsewhere) {
         return text("a path", text -> {
             if (text.isBlank()) {
-                throw new IllegalArgumentException("the path is missing");
+                throw new IllegalArgumentException("it is empty");
             }
-            String file = origin.filename();
-            return file == null
-                    ? Path.of(text)
-                    : Path.of(file).resolveSibling(text).normalize();
+            Path folder = value.map(ConfigValue::origin)
+                    .map(ConfigOrigin::filename)
+                    .map(file -> Path.of(file).toAbsolutePath().getParent())
+                    .orElse(elsewhere);
+            return folder.resolve(text).normalize();
         });
+    }
+
+    boolean yes() {
+        return convert("true or false", config -> config.getBoolean(IT), any -> true)
+                .orElse(false);
     }
 
     /** One of some words. */

@@ -4,6 +4,7 @@ import io.sidecore.conf.InterposerSettings.Errno;
 import io.sidecore.conf.InterposerSettings.FaultPlan;
 import io.sidecore.conf.InterposerSettings.RateLimit;
 import io.sidecore.conf.NbdSettings.ExportedVolume;
+import io.sidecore.conf.StoreSettings.FileStore;
 import io.sidecore.conf.StoreSettings.MemoryStore;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -56,7 +57,7 @@ final class SettingsReader {
         CoreSettings cores = section.at("cores").section(this::cores);
         LoopSettings loop = section.at("loop").section(SettingsReader::loop);
         VifSettings vif = section.at("vif").section(SettingsReader::vif);
-        Map<String, VolumeSettings> volumes = section.at("volumes").section(SettingsReader::volumes);
+        Map<String, VolumeSettings> volumes = section.at("volumes").section(it -> volumes(it, dataDirectory));
         Optional<NbdSettings> nbd = section.at("exports")
                 .section(exports -> exports.at("nbd")
                         .section(it -> nbd(it, dataDirectory, volumes.keySet(), cores.serviceCount() > 0)));
@@ -109,7 +110,7 @@ final class SettingsReader {
                 section.at("replay-max").whole(1, 1000));
     }
 
-    private static Map<String, VolumeSettings> volumes(Section section) {
+    private static Map<String, VolumeSettings> volumes(Section section, Path dataDirectory) {
         Map<String, VolumeSettings> volumes = new LinkedHashMap<>();
         for (String name : section.names()) {
             Setting volume = section.at(name);
@@ -117,20 +118,42 @@ final class SettingsReader {
                 volume.mistake(
                         "expected a name of 1 to 64 letters, digits, '.', '_' and '-', the first one a letter or a digit");
             }
-            volumes.put(name, volume.section(SettingsReader::volume));
+            volumes.put(name, volume.section(it -> volume(it, dataDirectory)));
         }
         return volumes;
     }
 
-    private static VolumeSettings volume(Section section) {
+    private static VolumeSettings volume(Section section, Path dataDirectory) {
         Setting size = section.at("size");
+        Map<String, Function<Section, StoreSettings>> stores = Map.of(
+                "memory", store -> memory(store, size(size)),
+                "file", store -> file(store, dataDirectory));
+        StoreSettings kept = section.at("store").section(it -> it.variant(stores, new MemoryStore(Long.MAX_VALUE)));
+        long sizeBytes = kept instanceof FileStore && !size.isPresent() ? 0 : size(size);
+        return new VolumeSettings(sizeBytes, kept);
+    }
+
+    private static long size(Setting size) {
         long sizeBytes = size.bytes("512 B", "4 EiB");
         if (sizeBytes % SECTOR_BYTES != 0) {
             size.mistake("expected a multiple of " + SECTOR_BYTES + " bytes, found " + sizeBytes);
         }
-        Map<String, Function<Section, StoreSettings>> stores = Map.of("memory", store -> memory(store, sizeBytes));
-        StoreSettings kept = section.at("store").section(it -> it.variant(stores, new MemoryStore(sizeBytes)));
-        return new VolumeSettings(sizeBytes, kept);
+        return sizeBytes;
+    }
+
+    private static FileStore file(Section section, Path dataDirectory) {
+        Setting readOnly = section.at("read-only").or(false);
+        Setting create = section.at("create");
+        FileStore file = new FileStore(
+                section.at("path").path(dataDirectory).orElse(Path.of("")),
+                create.or(!readOnly.yes()).yes(),
+                readOnly.yes(),
+                section.at("direct").or(false).yes(),
+                section.at("threads").or(16).whole(1, 1024));
+        if (file.create() && file.readOnly()) {
+            create.mistake("an image that is only read cannot be created");
+        }
+        return file;
     }
 
     private static MemoryStore memory(Section section, long sizeBytes) {
@@ -178,9 +201,9 @@ final class SettingsReader {
         Setting key = section.at("key");
         Setting clientCa = section.at("client-ca");
         boolean wanted = mode != TlsSettings.Mode.OFF;
-        Optional<Path> certificatePath = wanted || certificate.isPresent() ? certificate.path() : Optional.empty();
-        Optional<Path> keyPath = wanted || key.isPresent() ? key.path() : Optional.empty();
-        Optional<Path> clientCaPath = clientCa.isPresent() ? clientCa.path() : Optional.empty();
+        Optional<Path> certificatePath = wanted || certificate.isPresent() ? certificate.path(Path.of("")) : Optional.empty();
+        Optional<Path> keyPath = wanted || key.isPresent() ? key.path(Path.of("")) : Optional.empty();
+        Optional<Path> clientCaPath = clientCa.isPresent() ? clientCa.path(Path.of("")) : Optional.empty();
         return wanted && certificatePath.isPresent() && keyPath.isPresent()
                 ? new TlsSettings(
                         mode, Optional.of(new TlsSettings.Files(certificatePath.get(), keyPath.get(), clientCaPath)))

@@ -18,6 +18,8 @@ import io.sidecore.conf.Settings;
 import io.sidecore.conf.StoreSettings;
 import io.sidecore.conf.TlsSettings;
 import io.sidecore.conf.VolumeSettings;
+import io.sidecore.devices.block.FileMedium;
+import io.sidecore.devices.block.LinuxImage;
 import io.sidecore.devices.block.MemoryMedium;
 import io.sidecore.devices.linux.OffHeap;
 import io.sidecore.devices.nbd.NbdConnection;
@@ -106,9 +108,14 @@ public final class Sidecore implements AutoCloseable {
         settings.nbd().ifPresent(this::serveNbd);
     }
 
-    private static Medium open(String name, VolumeSettings settings) {
+    private static Medium open(VolumeSettings settings) {
         return switch (settings.store()) {
             case StoreSettings.MemoryStore memory -> new MemoryMedium(settings.sizeBytes(), memory.limitBytes());
+            case StoreSettings.FileStore file ->
+                FileMedium.of(
+                        new LinuxImage.Options(
+                                file.path(), settings.sizeBytes(), file.create(), file.readOnly(), file.direct()),
+                        file.threads());
         };
     }
 
