@@ -201,7 +201,8 @@ final class SettingsReader {
         Setting key = section.at("key");
         Setting clientCa = section.at("client-ca");
         boolean wanted = mode != TlsSettings.Mode.OFF;
-        Optional<Path> certificatePath = wanted || certificate.isPresent() ? certificate.path(Path.of("")) : Optional.empty();
+        Optional<Path> certificatePath =
+                wanted || certificate.isPresent() ? certificate.path(Path.of("")) : Optional.empty();
         Optional<Path> keyPath = wanted || key.isPresent() ? key.path(Path.of("")) : Optional.empty();
         Optional<Path> clientCaPath = clientCa.isPresent() ? clientCa.path(Path.of("")) : Optional.empty();
         return wanted && certificatePath.isPresent() && keyPath.isPresent()
