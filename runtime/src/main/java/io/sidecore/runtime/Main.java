@@ -80,7 +80,7 @@ public final class Main {
                                 System.out.println("stopped.");
                                 System.out.flush();
                                 // A stop that was asked for and went well is a success, whatever signal asked for it.
-                                Runtime.getRuntime().halt(0);
+                                Runtime.getRuntime().halt(host.closedWell() ? 0 : 1);
                             },
                             "sidecore-stop"));
             announce(host);

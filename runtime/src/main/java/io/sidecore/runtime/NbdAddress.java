@@ -114,7 +114,8 @@ final class NbdAddress implements AutoCloseable {
                         .formatted(
                                 export,
                                 URLEncoder.encode(unix.path().toString(), StandardCharsets.UTF_8)
-                                        .replace("%2F", "/"));
+                                        .replace("%2F", "/")
+                                        .replace("+", "%20"));
         };
     }
 

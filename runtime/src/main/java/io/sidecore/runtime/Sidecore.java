@@ -36,6 +36,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -43,6 +44,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.Behavior;
+import org.apache.pekko.actor.typed.DispatcherSelector;
 import org.apache.pekko.actor.typed.Props;
 import org.apache.pekko.actor.typed.SpawnProtocol;
 import org.apache.pekko.actor.typed.javadsl.AskPattern;
@@ -62,6 +64,9 @@ import org.slf4j.LoggerFactory;
 public final class Sidecore implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Sidecore.class);
     private static final Duration PATIENCE = Duration.ofSeconds(10);
+    /** As many as sidecore-system.conf says. */
+    private static final int CONTROL_THREADS = 2;
+
     private static final AtomicInteger NUMBER = new AtomicInteger();
 
     private final Settings settings;
@@ -78,6 +83,7 @@ public final class Sidecore implements AutoCloseable {
     private TlsSettings.Mode tlsMode = TlsSettings.Mode.OFF;
     private Topology topology;
     private Loops loops;
+    private volatile boolean closedWell = true;
 
     private Sidecore(Settings settings) {
         this.settings = settings;
@@ -129,6 +135,7 @@ public final class Sidecore implements AutoCloseable {
                 messages.counted(SpawnProtocol.Command.class, SpawnProtocol.create()), "sidecore", systemConfig());
         resources.push(this::stopLoops);
         resources.push(this::stopSystem);
+        startControlThreads();
         loops.all().forEach(loop -> LoopDispatcher.install(system.classicSystem(), loop));
         shared.start();
         for (var core : topology.cores()) {
@@ -140,6 +147,26 @@ public final class Sidecore implements AutoCloseable {
         var watch = new LoopWatch(loops.all().toList(), settings.loop().blockedAfter());
         resources.push(watch);
         notes.addAll(plan.notes());
+    }
+
+    /** A thread is started by whoever first needs it and stays on that one's core: not on a sidecore's, therefore now. */
+    private void startControlThreads() {
+        for (var dispatcher : List.of(
+                DispatcherSelector.defaultDispatcher(),
+                DispatcherSelector.fromConfig("pekko.actor.internal-dispatcher"))) {
+            var executor = system.dispatchers().lookup(dispatcher);
+            var together = new CountDownLatch(CONTROL_THREADS);
+            for (var i = 0; i < CONTROL_THREADS; i++) {
+                executor.execute(() -> {
+                    together.countDown();
+                    try {
+                        together.await(1, TimeUnit.SECONDS);
+                    } catch (InterruptedException e) {
+                        Thread.currentThread().interrupt();
+                    }
+                });
+            }
+        }
     }
 
     private static Config systemConfig() {
@@ -236,13 +263,14 @@ public final class Sidecore implements AutoCloseable {
         var bound = settings.vif()
                 .drainMax()
                 .multipliedBy(2)
-                .plus(settings.vif().stallMax())
+                .plus(settings.vif().stallMax().multipliedBy(2))
                 .plus(PATIENCE);
         try {
             storage.endExports().get(bound.toMillis(), TimeUnit.MILLISECONDS);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         } catch (ExecutionException | TimeoutException e) {
+            closedWell = false;
             LOG.warn("not every VIF ended within {}", bound, e);
         }
     }
@@ -323,15 +351,25 @@ public final class Sidecore implements AutoCloseable {
         return messages.messages();
     }
 
-    /** Stops serving: no new connections, requests in flight are answered, then everything is let go. What fails is logged, and the rest goes on. May be called again. */
+    /** Stops serving: no new connections, requests in flight are answered, then everything is let go. What fails is logged, and the rest goes on. An interrupt does not shorten it. May be called again. */
     @Override
     public void close() {
+        var interrupted = Thread.interrupted();
         for (AutoCloseable resource; (resource = resources.poll()) != null; ) {
             try {
                 resource.close();
             } catch (Exception e) {
+                closedWell = false;
                 LOG.error("stopping a part of the host failed", e);
             }
         }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Whether everything that was let go so far was let go without an error. */
+    public boolean closedWell() {
+        return closedWell;
     }
 }

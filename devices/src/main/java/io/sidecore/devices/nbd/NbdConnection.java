@@ -1,5 +1,6 @@
 package io.sidecore.devices.nbd;
 
+import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.SlabPool;
 import io.sidecore.actors.vif.GuestEnd;
@@ -7,6 +8,7 @@ import io.sidecore.actors.vif.Queue;
 import io.sidecore.actors.vif.Stages;
 import io.sidecore.devices.transport.Transport;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
@@ -16,7 +18,7 @@ import org.slf4j.LoggerFactory;
 public final class NbdConnection implements GuestEnd, Transport.Listener {
     private static final Logger LOG = LoggerFactory.getLogger(NbdConnection.class);
 
-    /** Times in a row that requests are looked for behind refused ones. */
+    /** Times in a row that it reads, or looks for requests behind refused ones. */
     private static final int MAX_ROUNDS = 16;
 
     /** Pieces of lent memory, and replies between them, that go in one system call. */
@@ -67,7 +69,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     public void attach(Queue queue) {
         if (codec == null) {
             this.queue = queue;
-            codec = new NbdTransmission(session, queue.limits().inFlightBytes(), queue.ledger(), pool, queue::lend);
+            codec = new NbdTransmission(session, queue.limits().inFlightBytes(), queue.ledger(), pool, lender(queue));
             var room = codec.receiveBuffer();
             var bytes = early.remaining();
             room.put(early);
@@ -76,6 +78,20 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         transport.attach(queue.loop(), this);
         mayRead = true;
         transport.interest(true, blocked);
+    }
+
+    private static NbdTransmission.Lender lender(Queue queue) {
+        return new NbdTransmission.Lender() {
+            @Override
+            public MemorySegment lend(BlockOp op, long offset, int length) {
+                return queue.lend(op, offset, length);
+            }
+
+            @Override
+            public void settle(long offset, long length) {
+                queue.settle(offset, length);
+            }
+        };
     }
 
     @Override
@@ -189,6 +205,11 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             var room = codec.receiveBuffer();
             if (room == null) {
                 transport.interest(false, false);
+                return null;
+            }
+            if (++rounds > MAX_ROUNDS) {
+                // However much it sends, what is dropped included: others have their turn.
+                queue.ready();
                 return null;
             }
             var wanted = room.remaining();

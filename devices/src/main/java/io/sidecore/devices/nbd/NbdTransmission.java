@@ -22,6 +22,9 @@ public final class NbdTransmission {
     public interface Lender {
         /** The memory of this range as {@link io.sidecore.actors.block.Store#lend} gives it; null for none. */
         MemorySegment lend(BlockOp op, long offset, int length);
+
+        /** A write that was lent memory will not be served any more. */
+        default void settle(long offset, long length) {}
     }
 
     /** From so many bytes on a copy costs more than the detour around it. */
@@ -131,7 +134,7 @@ public final class NbdTransmission {
         var cookie = NbdRequestHeader.cookie(b, at);
         var verdict = admission.of(command, flags, offset, length);
         if (verdict != NbdAdmission.Verdict.SERVED) {
-            inbox.consume(NbdRequestHeader.BYTES);
+            consumeHeader();
             // What follows a header that is refused must not be taken for the next one.
             drop = command == Nbd.CMD_WRITE ? length : 0;
             refuse(verdict, command, flags, offset, length, cookie);
@@ -224,6 +227,7 @@ public final class NbdTransmission {
         var verdict = admission.of(Nbd.CMD_WRITE, 0, landingOffset, lent.byteSize());
         if (verdict != NbdAdmission.Verdict.SERVED) {
             // It was admitted when it began, and the host has begun to stop since.
+            lender.settle(landingOffset, lent.byteSize());
             refuse(verdict, Nbd.CMD_WRITE, 0, landingOffset, lent.byteSize(), landingCookie);
             return true;
         }
@@ -301,6 +305,9 @@ public final class NbdTransmission {
         if (request.slab() != null) {
             release(request.slab());
         }
+        if (request.isLent() && request.settle()) {
+            lender.settle(request.offset(), request.length());
+        }
     }
 
     /** Whether there is something to send. */
@@ -350,10 +357,9 @@ public final class NbdTransmission {
 
     /** Lets go of all memory but what stores still hold; the last of them gives it back by {@link #release}. */
     public void close() {
-        for (var request : ledger.inUse()) {
-            if (request.slab() != null) {
-                release(request.slab());
-            }
+        ledger.inUse().forEach(this::giveBackPayload);
+        if (inbox.landing()) {
+            lender.settle(landingOffset, inbox.landingBytes());
         }
         replies.close();
         inbox.close();
