@@ -177,6 +177,25 @@ class MistakesTest {
     }
 
     @Test
+    void tlsNeedsACertificateAndItsKey() {
+        Path file = file("""
+                sidecore.exports.nbd.tls {
+                  mode = require
+                  key = ""
+                  client-ca = [x]
+                  certificat = x
+                }
+                """);
+
+        assertThat(mistakes(file).stream().map(mistake -> mistake.toString().replace(file + ":", "")))
+                .containsExactly(
+                        "1: sidecore.exports.nbd.tls.certificate: required: expected a path",
+                        "3: sidecore.exports.nbd.tls.key: expected a path, found \"\": the path is missing",
+                        "4: sidecore.exports.nbd.tls.client-ca: expected a path, found [\"x\"]",
+                        "5: sidecore.exports.nbd.tls.certificat: unknown key; did you mean \"certificate\"?");
+    }
+
+    @Test
     void placementSidecoreNeedsAServiceCore() {
         Path file = file("""
                 sidecore.volumes.a { size = 1 MiB, store.type = memory }

@@ -192,6 +192,26 @@ class SettingsTest {
     }
 
     @Test
+    void theFilesOfTlsAreRelativeToTheFileThatNamesThem() throws IOException {
+        Path file = Files.writeString(folder.resolve("host.conf"), """
+                sidecore.volumes.a { size = 1 MiB, store.type = memory }
+                sidecore.exports.nbd {
+                  listen = ["[::1]:0"]
+                  volumes = [a]
+                  tls { mode = allow, certificate = pki/cert.pem, key = /etc/key.pem, client-ca = ../ca.pem }
+                }
+                """);
+
+        assertThat(Settings.load(file).nbd().orElseThrow().tls())
+                .isEqualTo(new TlsSettings(
+                        TlsSettings.Mode.ALLOW,
+                        Optional.of(new TlsSettings.Files(
+                                folder.resolve("pki/cert.pem"),
+                                Path.of("/etc/key.pem"),
+                                Optional.of(folder.resolveSibling("ca.pem"))))));
+    }
+
+    @Test
     void aFileMayIncludeOthersAndSubstitute() throws IOException {
         Files.writeString(folder.resolve("disks.conf"), "sidecore.volumes.a { size = ${size}, store.type = memory }");
         Path file = Files.writeString(folder.resolve("host.conf"), "size = 2 MiB\ninclude \"disks.conf\"");

@@ -29,6 +29,7 @@ public final class Peers {
         FIO("fio", "fio"),
         NBDINFO("nbdinfo", "libnbd-bin"),
         NBDCOPY("nbdcopy", "libnbd-bin"),
+        OPENSSL("openssl", "openssl"),
         QEMU_IMG("qemu-img", "qemu-utils"),
         QEMU_IO("qemu-io", "qemu-utils");
 

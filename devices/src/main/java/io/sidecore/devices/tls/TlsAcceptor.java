@@ -94,7 +94,7 @@ public final class TlsAcceptor implements AutoCloseable {
         return current().engine();
     }
 
-    private synchronized TlsCredentials current() {
+    synchronized TlsCredentials current() {
         var now = clock.nanos();
         if (now - looked < LOOK_NANOS) {
             return credentials;

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Store.Answer;
+import io.sidecore.conf.TlsSettings;
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -315,6 +316,109 @@ class NbdHandshakeTest {
         }
 
         assertThatThrownBy(() -> feed(option(Nbd.OPT_LIST, new byte[0]))).isInstanceOf(NbdProtocolException.class);
+    }
+
+    // --- TLS (proto.md, "TLS support")
+
+    private static final byte[] STARTTLS = option(Nbd.OPT_STARTTLS, new byte[0]);
+
+    private static List<Integer> types(NbdHandshake of) {
+        var types = new ArrayList<Integer>();
+        for (var out = of.output().position(18); out.hasRemaining(); ) {
+            types.add(out.getInt(out.position() + 12));
+            out.position(out.position() + 20 + out.getInt(out.position() + 16));
+        }
+        return types;
+    }
+
+    @Test
+    void withoutTlsStarttlsIsNotSupported() throws Exception {
+        feed(flags(BOTH), STARTTLS);
+
+        assertThat(types(handshake)).containsExactly(Nbd.REP_ERR_UNSUP);
+        assertThat(handshake.startsTls()).isFalse();
+    }
+
+    @Test
+    void whereTlsIsAllowedEverythingAlsoGoesWithoutIt() throws Exception {
+        var allowed = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.ALLOW);
+
+        allowed.feed(ByteBuffer.wrap(joined(flags(BOTH), option(Nbd.OPT_LIST, new byte[0]), go("root"))));
+
+        assertThat(types(allowed)).doesNotContain(Nbd.REP_ERR_TLS_REQD);
+        assertThat(allowed.chosen()).contains(ROOT);
+    }
+
+    @Test
+    void starttlsIsAcknowledgedOnceAndWithoutData() throws Exception {
+        var allowed = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.ALLOW);
+
+        allowed.feed(ByteBuffer.wrap(joined(flags(BOTH), option(Nbd.OPT_STARTTLS, new byte[3]))));
+        assertThat(allowed.startsTls()).isFalse();
+        allowed.feed(ByteBuffer.wrap(STARTTLS));
+        assertThat(allowed.startsTls()).isTrue();
+        allowed.secured();
+        allowed.feed(ByteBuffer.wrap(joined(STARTTLS, go("root"))));
+
+        assertThat(types(allowed))
+                .containsExactly(Nbd.REP_ERR_INVALID, Nbd.REP_ACK, Nbd.REP_ERR_INVALID, Nbd.REP_INFO, Nbd.REP_ACK);
+        assertThat(allowed.chosen()).contains(ROOT);
+    }
+
+    @Test
+    void whereTlsIsRequiredNothingButStarttlsAndAbortIsAnsweredBefore() throws Exception {
+        var required = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.REQUIRE);
+
+        required.feed(ByteBuffer.wrap(joined(
+                flags(BOTH),
+                option(Nbd.OPT_LIST, new byte[0]),
+                info("root"),
+                go("root"),
+                go("nowhere"),
+                option(8, new byte[0]),
+                option(4711, new byte[NbdHandshake.MAX_OPTION + 1]),
+                option(Nbd.OPT_ABORT, new byte[0]))));
+
+        assertThat(types(required))
+                .hasSize(7)
+                .startsWith(
+                        Nbd.REP_ERR_TLS_REQD,
+                        Nbd.REP_ERR_TLS_REQD,
+                        Nbd.REP_ERR_TLS_REQD,
+                        Nbd.REP_ERR_TLS_REQD,
+                        Nbd.REP_ERR_TLS_REQD,
+                        Nbd.REP_ERR_TLS_REQD)
+                .endsWith(Nbd.REP_ACK);
+        assertThat(required.chosen()).isEmpty();
+    }
+
+    @Test
+    void whereTlsIsRequiredAnExportNameWithoutItEndsTheConnection() {
+        var required = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.REQUIRE);
+
+        assertThatThrownBy(() -> required.feed(ByteBuffer.wrap(
+                        joined(flags(BOTH), option(Nbd.OPT_EXPORT_NAME, "root".getBytes(StandardCharsets.UTF_8))))))
+                .hasMessageContaining("without TLS");
+    }
+
+    @Test
+    void whatWasSentBehindStarttlsInPlainEndsTheConnection() {
+        var required = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.REQUIRE);
+
+        assertThatThrownBy(() -> required.feed(ByteBuffer.wrap(joined(flags(BOTH), STARTTLS, go("root")))))
+                .isInstanceOf(NbdProtocolException.class)
+                .hasMessageContaining("in plain");
+    }
+
+    @Test
+    void aClientWithoutFixedNewstyleIsOfferedNoTls() throws Exception {
+        var allowed = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.ALLOW);
+        var required = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.REQUIRE);
+
+        allowed.feed(ByteBuffer.wrap(joined(flags(0), STARTTLS)));
+
+        assertThat(types(allowed)).containsExactly(Nbd.REP_ERR_UNSUP);
+        assertThatThrownBy(() -> required.feed(ByteBuffer.wrap(flags(0)))).isInstanceOf(NbdProtocolException.class);
     }
 
     // --- pieces
