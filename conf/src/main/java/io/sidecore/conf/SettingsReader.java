@@ -125,11 +125,11 @@ final class SettingsReader {
 
     private static VolumeSettings volume(Section section, Path dataDirectory) {
         Setting size = section.at("size");
+        long sizeBytes = size.isPresent() ? size(size) : 0;
         Map<String, Function<Section, StoreSettings>> stores = Map.of(
-                "memory", store -> memory(store, size(size)),
+                "memory", store -> memory(store, size.isPresent() ? sizeBytes : size(size)),
                 "file", store -> file(store, dataDirectory));
         StoreSettings kept = section.at("store").section(it -> it.variant(stores, new MemoryStore(Long.MAX_VALUE)));
-        long sizeBytes = kept instanceof FileStore && !size.isPresent() ? 0 : size(size);
         return new VolumeSettings(sizeBytes, kept);
     }
 

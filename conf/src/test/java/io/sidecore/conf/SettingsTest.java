@@ -12,6 +12,7 @@ import io.sidecore.conf.InterposerSettings.RateLimit;
 import io.sidecore.conf.ListenAddress.Tcp;
 import io.sidecore.conf.ListenAddress.Unix;
 import io.sidecore.conf.NbdSettings.ExportedVolume;
+import io.sidecore.conf.StoreSettings.FileStore;
 import io.sidecore.conf.StoreSettings.MemoryStore;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -151,6 +152,45 @@ class SettingsTest {
                         new RateLimit(OptionalLong.of(5), OptionalLong.empty(), Duration.ofMillis(10)),
                         new FaultPlan(1, 0, Duration.ZERO, 0, Errno.EIO, 0),
                         new FaultPlan(1, 0, Duration.ZERO, 1, Errno.EIO, 0));
+    }
+
+    @Test
+    void aFileVolumeTakesItsDefaultsAndItsSizeMayBeThatOfTheImage() {
+        Settings settings = read("""
+                sidecore.data-directory = /var/lib/sidecore
+                sidecore.volumes {
+                  root { size = 1 GiB, store { type = file, path = "root.img" } }
+                  iso { store { type = file, path = "/srv/a.iso", read-only = true, direct = yes, threads = 4 } }
+                }
+                """);
+
+        assertThat(settings.volumes())
+                .containsExactly(
+                        Map.entry(
+                                "iso",
+                                new VolumeSettings(0, new FileStore(Path.of("/srv/a.iso"), false, true, true, 4))),
+                        Map.entry(
+                                "root",
+                                new VolumeSettings(
+                                        GIB,
+                                        new FileStore(Path.of("/var/lib/sidecore/root.img"), true, false, false, 16))));
+    }
+
+    @Test
+    void aPathIsRelativeToTheFileThatNamesIt() throws IOException {
+        Path other = Files.createDirectory(folder.resolve("other"));
+        Files.writeString(
+                other.resolve("volume.conf"),
+                "sidecore.volumes.a { size = 1 MiB, store { type = file, path = a.img } }");
+        Path file = Files.writeString(folder.resolve("host.conf"), """
+                include "other/volume.conf"
+                sidecore.volumes.b { size = 1 MiB, store { type = file, path = "../b.img" } }
+                """);
+
+        assertThat(Settings.load(file, PROCESSORS).volumes().values())
+                .map(volume -> ((FileStore) volume.store()).path())
+                .containsExactly(
+                        other.resolve("a.img"), folder.resolve("../b.img").normalize());
     }
 
     @Test
