@@ -199,7 +199,7 @@ class MistakesTest {
         assertThat(mistakes(file).stream().map(mistake -> mistake.toString().replace(file + ":", "")))
                 .containsExactly(
                         "1: sidecore.exports.nbd.tls.certificate: required: expected a path",
-                        "3: sidecore.exports.nbd.tls.key: expected a path, found \"\": the path is missing",
+                        "3: sidecore.exports.nbd.tls.key: expected a path, found \"\": it is empty",
                         "4: sidecore.exports.nbd.tls.client-ca: expected a path, found [\"x\"]",
                         "5: sidecore.exports.nbd.tls.certificat: unknown key; did you mean \"certificate\"?");
     }
