@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -253,7 +254,7 @@ class FileMediumTest {
             var disk = new Disk(store);
             disk.write(0, new byte[] {1});
 
-            assertThat(store.fence().toCompletableFuture()).isCompleted();
+            assertThat(store.fence().toCompletableFuture()).succeedsWithin(Duration.ofMinutes(1));
 
             assertThat(disk.write(0, new byte[] {2})).isEqualTo(Errno.RETURNED);
             assertThat(new Disk(medium.open()).read(0, 1)).containsExactly(1);

@@ -11,6 +11,7 @@ import io.sidecore.actors.block.SlabPool;
 import io.sidecore.actors.block.Store;
 import io.sidecore.actors.block.Store.Answer;
 import io.sidecore.devices.block.MemoryMedium;
+import io.sidecore.devices.block.WholeChain;
 import io.sidecore.devices.linux.OffHeap;
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
@@ -232,7 +233,7 @@ final class ServerInMemory implements AutoCloseable {
             if (chain == null && refused == 0) {
                 return;
             }
-            var done = chain == null ? null : store.serve(chain, later -> {});
+            var done = chain == null ? null : WholeChain.serve(store, chain);
             while (done != null) {
                 var following = done.unlink();
                 fate.accept(done);
@@ -265,7 +266,7 @@ final class ServerInMemory implements AutoCloseable {
             var own = new InFlightLedger(1);
             var request = own.open(io.sidecore.actors.block.BlockOp.READ, offset, length, 0, 0, 1);
             request.lend(memory);
-            store.serve(request, later -> {});
+            WholeChain.serve(store, request);
             java.lang.foreign.MemorySegment.copy(memory, JAVA_BYTE, 0, bytes, 0, length);
         }
         return bytes;
