@@ -95,7 +95,7 @@ class TlsTest {
                   exports.nbd {
                     listen = ["127.0.0.1:0", "unix:%s.sock"]
                     volumes = [disk, copy]
-                    handshake-timeout = 1 s
+                    handshake-timeout = 10 s
                     tls {
                       %s
                       certificate = "%s"
