@@ -101,8 +101,7 @@ final class ModelClient {
      * @param to first byte behind its part; the end of the disk may come before
      * @param faults whether requests may be answered with errors
      */
-    ModelClient(
-            String name, SplittableRandom random, DiskModel model, int from, int to, int depth, boolean faults) {
+    ModelClient(String name, SplittableRandom random, DiskModel model, int from, int to, int depth, boolean faults) {
         this.name = name;
         this.random = random;
         this.model = model;
@@ -355,7 +354,8 @@ final class ModelClient {
                 || offset < asked.offset
                 || offset + bytes > asked.offset + asked.length
                 || (asked.flags & DF) != 0 && bytes != asked.length) {
-            violations.add(name + ": data " + offset + "+" + bytes + " for " + describe(asked) + (done ? "" : " (more follows)"));
+            violations.add(name + ": data " + offset + "+" + bytes + " for " + describe(asked)
+                    + (done ? "" : " (more follows)"));
             return;
         }
         check(asked, (int) offset, bytes);
@@ -379,9 +379,7 @@ final class ModelClient {
         in.getInt();
         var count = (bytes - 4) / 8;
         var offset = asked.offset;
-        if (asked.command != Command.BLOCK_STATUS
-                || count == 0
-                || (asked.flags & REQ_ONE) != 0 && count != 1) {
+        if (asked.command != Command.BLOCK_STATUS || count == 0 || (asked.flags & REQ_ONE) != 0 && count != 1) {
             violations.add(name + ": " + count + " extents for " + describe(asked));
             return;
         }
@@ -393,7 +391,9 @@ final class ModelClient {
                 violations.add(name + ": extent " + offset + "+" + length + " for " + describe(asked));
                 return;
             }
-            for (var at = offset; (state & 2) != 0 && at < Math.min(offset + length, asked.offset + asked.length); at++) {
+            for (var at = offset;
+                    (state & 2) != 0 && at < Math.min(offset + length, asked.offset + asked.length);
+                    at++) {
                 checkOne(asked, at, (byte) 0);
             }
             offset += length;
@@ -420,7 +420,8 @@ final class ModelClient {
         var failed = asked.failed || error != 0;
         if (asked.refusal != 0) {
             if (!failed || error != 0 && error != asked.refusal) {
-                violations.add(name + ": " + describe(asked) + " was answered " + error + ", expected " + asked.refusal);
+                violations.add(
+                        name + ": " + describe(asked) + " was answered " + error + ", expected " + asked.refusal);
             }
             return;
         }
@@ -466,6 +467,8 @@ final class ModelClient {
 
     @Override
     public String toString() {
-        return name + " " + steps + " asked, " + Arrays.toString(inFlight.values().stream().map(ModelClient::describe).toArray());
+        return name + " " + steps + " asked, "
+                + Arrays.toString(
+                        inFlight.values().stream().map(ModelClient::describe).toArray());
     }
 }
