@@ -1,4 +1,4 @@
 /**
- * Where things are: membership, catalog, placement, volume ownership, replicas. Empty for now: a host stands alone until volumes can be owned by another node. Uses {@code actors}; a stranger to {@code devices}.
+ * Where things are: membership, catalog, placement, volume ownership, replicas. Only the catalog of a single host so far ({@code catalog}): a host stands alone until volumes can be owned by another node. Uses {@code actors}; a stranger to {@code devices}.
  */
 package io.sidecore.cluster;

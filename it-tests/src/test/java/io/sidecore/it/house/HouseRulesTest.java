@@ -30,7 +30,7 @@ class HouseRulesTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"conf", "actors", "devices", "runtime"})
+    @ValueSource(strings = {"conf", "actors", "devices", "cluster", "runtime"})
     void theModuleIsAmongWhatIsChecked(String module) {
         assertThat(house.stream().filter(c -> c.getPackageName().startsWith("io.sidecore." + module)))
                 .isNotEmpty();
@@ -81,6 +81,18 @@ class HouseRulesTest {
                 .should()
                 .dependOnClassesThat()
                 .resideInAnyPackage("org.apache.pekko..", "io.sidecore.actors.core..", "io.sidecore.actors.vif..")
+                .check(house);
+    }
+
+    @Test
+    void theContractOfTheCatalogKnowsTheJdkOnly() {
+        noClasses()
+                .that()
+                .resideInAPackage("io.sidecore.actors.catalog..")
+                .should()
+                .dependOnClassesThat()
+                .resideOutsideOfPackages("java..", "io.sidecore.actors.catalog..")
+                .because("a journal and a replicated log run the same state machine")
                 .check(house);
     }
 
