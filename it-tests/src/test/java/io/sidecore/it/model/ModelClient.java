@@ -101,12 +101,8 @@ public final class ModelClient {
      * @param to first byte behind its part; the end of the disk may come before
      * @param faults whether requests may be answered with errors
      */
-<<<<<<< HEAD
     public ModelClient(
             String name, SplittableRandom random, DiskModel model, int from, int to, int depth, boolean faults) {
-=======
-    ModelClient(String name, SplittableRandom random, DiskModel model, int from, int to, int depth, boolean faults) {
->>>>>>> catalog
         this.name = name;
         this.random = random;
         this.model = model;
