@@ -32,7 +32,8 @@ final class CatalogWriter {
 
     private void write(Path directory, long from) {
         try (var catalog = JournalCatalog.open(directory, SMALL)) {
-            for (var number = from; ; number++) {
+            // Until it is killed, or nobody listens any more: a test that was itself killed leaves no writer behind.
+            for (var number = from; !out.checkError(); number++) {
                 var changes = new ArrayList<CompletableFuture<?>>();
                 for (int i = 0; i < NAMES; i++) {
                     changes.add(change(catalog, new CatalogKey(KIND, "v" + i), number));
