@@ -31,7 +31,8 @@ public final class Peers {
         NBDCOPY("nbdcopy", "libnbd-bin"),
         OPENSSL("openssl", "openssl"),
         QEMU_IMG("qemu-img", "qemu-utils"),
-        QEMU_IO("qemu-io", "qemu-utils");
+        QEMU_IO("qemu-io", "qemu-utils"),
+        STRACE("strace", "strace");
 
         private final String program;
         private final String debianPackage;

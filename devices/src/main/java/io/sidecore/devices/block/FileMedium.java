@@ -315,23 +315,30 @@ public final class FileMedium implements Medium {
 
         @Override
         public void run() {
+            var finished = new Chain();
+            Store.Completions later = null;
             var left = 1;
             for (var i = 0; i < LINE_TURN && left > 0; i++) {
                 var batch = batches.poll();
+                if (later != batch.later()) {
+                    // Answers of one queue go back together, whatever the number of its chains.
+                    answer(finished, later);
+                    later = batch.later();
+                }
                 try {
-                    serve(batch);
+                    serve(batch, finished);
                 } finally {
                     batch.done();
                     left = waiting.decrementAndGet();
                 }
             }
+            answer(finished, later);
             if (left > 0) {
                 threads.execute(this);
             }
         }
 
-        private void serve(Batch batch) {
-            var finished = new Chain();
+        private void serve(Batch batch, Chain finished) {
             var joined = new Chain();
             var bytes = 0L;
             for (var r = batch.chain(); r != null; ) {
@@ -349,12 +356,11 @@ public final class FileMedium implements Medium {
                 } else {
                     change(batch, r, finished);
                 }
-                if (finished.count() >= ANSWER_REQUESTS || bytes == 0 && weighty(finished)) {
+                if (bytes == 0 && (finished.count() >= ANSWER_REQUESTS || weighty(finished))) {
                     answer(finished, batch.later());
                 }
                 r = following;
             }
-            answer(finished, batch.later());
         }
 
         private boolean weighty(Chain finished) {

@@ -9,7 +9,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Platform threads that wait for files in place of a loop. They are started when they are needed and stay; their number is bounded, and so is what waits for them: by the slots of the queues whose requests that is.
+ * Platform threads that wait for files in place of a loop. One is there from the beginning; whoever of them begins to work starts another if none is idle, up to their bound, and they stay. A loop starts none: a thread that a
+ * pinned loop starts stays on the loop's core. What waits for them is bounded, too: by the slots of the queues whose requests that is.
  *
  * <p>One of them at most looks for work a while before it parks, if work lately came at intervals that make it worth it: a hand-off then costs no wake-up. It yields between looks, so that it takes no core from a client.
  */
@@ -41,6 +42,7 @@ final class IoThreads implements AutoCloseable {
     IoThreads(String name, int max) {
         this.name = name;
         this.max = max;
+        startOne();
     }
 
     /**
@@ -64,8 +66,6 @@ final class IoThreads implements AutoCloseable {
         var worker = parked.poll();
         if (worker != null) {
             LockSupport.unpark(worker);
-        } else if (started.get() < max) {
-            startOne();
         }
     }
 
@@ -119,6 +119,9 @@ final class IoThreads implements AutoCloseable {
         }
 
         private void run(Runnable task) {
+            if (parked.isEmpty() && looking.get() == 0 && started.get() < max) {
+                startOne();
+            }
             try {
                 task.run();
             } catch (Throwable t) {
