@@ -20,7 +20,7 @@ import org.slf4j.LoggerFactory;
 /**
  * TLS 1.2 and 1.3 (RFC 5246, RFC 8446) over another transport, the server's side, by the JDK's {@link SSLEngine}. Everything happens on the loop, but what a handshake computes, which a few other threads do.
  *
- * <p>Bytes are bounded: {@link #IN} received and not yet decrypted, {@link #OUT} encrypted and not yet sent. Records are read and written many at a time, one system call for all that fit. Both buffers are on the heap: the
+ * <p>Bytes are bounded: {@link #IN} received and not yet decrypted, {@link #OUT} encrypted and not yet sent; a quarter of that until more is needed. Records are read and written many at a time, one system call for all that fit. Both buffers are on the heap: the
  * JDK's AES-GCM works on arrays and copies other memory through them (measured on records of 16 KiB: 2.4 GB/s in an array, 1.4 to 2.0 in direct memory); the channel's copy out of and into them is the only one more.
  *
  * <p>Until the handshake is over nothing can be read or written; the listener is told when that changes, or when it failed. The end of the stream is the peer's close_notify, or the end of the transport below: a protocol with lengths of
@@ -36,14 +36,18 @@ public final class TlsTransport implements Transport, Transport.Listener {
     /** What may follow: 2^14 bytes, and what TLS 1.2 allows encryption to add (RFC 5246, 6.2.3); TLS 1.3 allows less. */
     private static final int MAX_FRAGMENT = (16 << 10) + 2048;
 
-    /** Received and not decrypted, at most. */
+    /** Received and not decrypted, at most, and at first: many records, and one. A connection that never sends much at once stays small. */
     static final int IN = 128 << 10;
+
+    private static final int IN_FIRST = 20 << 10;
 
     /** Room that the JDK wants to see before it makes a record, twice: with what others write, and then with what TLS itself has to say. */
     private static final int RESERVE = 2 * ((16 << 10) + 512);
 
-    /** Encrypted and not sent, at most. */
+    /** Encrypted and not sent, at most, and at first. */
     static final int OUT = (128 << 10) + RESERVE;
+
+    private static final int OUT_FIRST = (16 << 10) + RESERVE;
 
     /** What a record decrypts to, at most; the JDK wants a byte more for the content type of TLS 1.3. */
     private static final int SPILL = (16 << 10) + 256;
@@ -57,13 +61,13 @@ public final class TlsTransport implements Transport, Transport.Listener {
     private final Supplier<SSLEngine> engines;
     private final Executor elsewhere;
     /** Between position and limit: received, not decrypted. */
-    private final ByteBuffer in = ByteBuffer.allocate(IN).limit(0);
+    private ByteBuffer in = ByteBuffer.allocate(IN_FIRST).limit(0);
     /** Up to its position: encrypted; of that, before {@link #outSent}: sent. */
-    private final ByteBuffer out = ByteBuffer.allocate(OUT);
+    private ByteBuffer out = ByteBuffer.allocate(OUT_FIRST);
 
-    private final ByteBuffer outView = out.duplicate();
+    private ByteBuffer outView = out.duplicate();
     /** Between position and limit: decrypted, and more than the reader had room for. */
-    private final ByteBuffer spill = ByteBuffer.allocate(SPILL).limit(0);
+    private ByteBuffer spill = ByteBuffer.allocate(0);
 
     private final ByteBuffer[] spillOnly = {spill};
     private final ByteBuffer[] one = new ByteBuffer[1];
@@ -72,6 +76,10 @@ public final class TlsTransport implements Transport, Transport.Listener {
     private Listener listener;
     private SSLEngine engine;
     private int outSent;
+    /** The last read from below found less than there was room for. */
+    private boolean drained;
+    /** It found as much. */
+    private boolean crowded;
     /** Bytes of the writer that are encrypted in {@link #out}, and were not reported as written. */
     private long unreported;
 
@@ -314,7 +322,6 @@ public final class TlsTransport implements Transport, Transport.Listener {
 
     private void opened() throws IOException {
         open = true;
-        spill.limit(0);
         flush();
         var session = engine.getSession();
         LOG.info("{}: {}, {}{}", this, session.getProtocol(), session.getCipherSuite(), client(session));
@@ -394,7 +401,7 @@ public final class TlsTransport implements Transport, Transport.Listener {
 
     private void readInto(ByteBuffer[] into) throws IOException {
         var refills = 0;
-        var drained = false;
+        drained = false;
         while (true) {
             if (spill.hasRemaining()) {
                 move(spill, into);
@@ -407,13 +414,10 @@ public final class TlsTransport implements Transport, Transport.Listener {
             } else if (drained || refills++ == REFILLS) {
                 return;
             } else {
-                var wanted = IN - in.remaining();
-                var bytes = fill();
-                if (bytes < 0) {
+                if (fill() < 0) {
                     ended = true;
                     LOG.debug("{}: it was closed without a close_notify", this);
                 }
-                drained = bytes < wanted;
             }
         }
     }
@@ -435,7 +439,7 @@ public final class TlsTransport implements Transport, Transport.Listener {
         }
         var result = engine.unwrap(in, into, 0, into.length);
         if (result.getStatus() == SSLEngineResult.Status.BUFFER_OVERFLOW) {
-            spill.clear();
+            makeSpill();
             try {
                 result = engine.unwrap(in, spillOnly, 0, 1);
             } finally {
@@ -452,15 +456,28 @@ public final class TlsTransport implements Transport, Transport.Listener {
         tend(result.getHandshakeStatus());
     }
 
+    private void makeSpill() {
+        if (spill.capacity() == 0) {
+            spill = ByteBuffer.allocate(SPILL);
+            spillOnly[0] = spill;
+        }
+        spill.clear();
+    }
+
     /** Reads from below behind what is there; bytes read, −1 at the end. */
     private int fill() throws IOException {
-        if (in.hasRemaining()) {
+        if (crowded && in.capacity() < IN) {
+            in = ByteBuffer.allocate(IN).put(in);
+        } else if (in.hasRemaining()) {
             in.compact();
         } else {
             in.clear();
         }
         try {
-            return below.read(in);
+            var bytes = below.read(in);
+            drained = in.hasRemaining();
+            crowded = !drained;
+            return bytes;
         } finally {
             in.flip();
         }
@@ -544,7 +561,7 @@ public final class TlsTransport implements Transport, Transport.Listener {
 
     /** As many records as there is room for; whether there is something to hand on. */
     private boolean encrypt(ByteBuffer[] from, int count) throws IOException {
-        while (out.remaining() >= RESERVE && hasRemaining(from, count)) {
+        while (hasRemaining(from, count) && hasRoom()) {
             var result = engine.wrap(from, 0, count, out);
             unreported += result.bytesConsumed();
             if (result.getStatus() == SSLEngineResult.Status.BUFFER_OVERFLOW) {
@@ -558,6 +575,18 @@ public final class TlsTransport implements Transport, Transport.Listener {
             }
         }
         return hasUnsent();
+    }
+
+    private boolean hasRoom() {
+        if (out.remaining() >= RESERVE) {
+            return true;
+        }
+        if (out.capacity() == OUT) {
+            return false;
+        }
+        out = ByteBuffer.allocate(OUT).put(out.flip());
+        outView = out.duplicate();
+        return true;
     }
 
     private static boolean hasRemaining(ByteBuffer[] from, int count) {
