@@ -11,8 +11,8 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.nio.file.StandardOpenOption;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -49,7 +49,8 @@ class FileVolumeTest {
         var trace = directory.path().resolve("trace");
         var strace = new String[] {"strace", "-f", "-qq", "-o", trace.toString(), "-e", "trace=fdatasync,fsync"};
         Peers.need(Tool.STRACE);
-        try (var host = new HostProcess(directory.path(), volume(directory.path().resolve("disk.img"), 16, ""), strace)) {
+        try (var host =
+                new HostProcess(directory.path(), volume(directory.path().resolve("disk.img"), 16, ""), strace)) {
             var before = syncs(trace);
             ask(host, "h.pwrite(bytes(4096), 0)", "h.zero(4096, 8192)", "h.trim(4096, 16384)");
             assertThat(syncs(trace)).as("after a write, zeroes and a trim").isEqualTo(before);
@@ -128,7 +129,8 @@ class FileVolumeTest {
                     () -> numbers(writers.getFirst().output()).count() >= flushes);
             host.kill();
             for (var i = 0; i < WRITERS; i++) {
-                var flushed = numbers(writers.get(i).await(PATIENCE).out()).max().orElse(begin);
+                var flushed =
+                        numbers(writers.get(i).await(PATIENCE).out()).max().orElse(begin);
                 for (var n = begin + 1; n <= flushed; n++) {
                     due[i][(int) (n * 7919 % BLOCKS)] = n;
                 }
@@ -171,8 +173,10 @@ class FileVolumeTest {
         var image = directory.path().resolve("disk.img");
         try (var host = new HostProcess(directory.path(), volume(image, 64, ""))) {
             ask(host, "h.pwrite(b'x' * (8 << 20), 0)", "h.flush()", "h.trim(1 << 20, 1 << 20)");
-            var map = Peers.run(Tool.NBDINFO, "--map", host.uri()).ok().lines().map(line -> line.strip()
-                            .replaceAll(" +", " "))
+            var map = Peers.run(Tool.NBDINFO, "--map", host.uri())
+                    .ok()
+                    .lines()
+                    .map(line -> line.strip().replaceAll(" +", " "))
                     .toList();
             assertThat(map)
                     .containsExactly(
@@ -195,8 +199,7 @@ class FileVolumeTest {
                 var second = Peers.start(HostProcess.command(elsewhere.path(), volume(image, 16, "")))) {
             var ended = second.await(PATIENCE);
             assertThat(ended.exit()).isNotZero();
-            assertThat(ended.out() + ended.err())
-                    .contains("volume disk: " + image + " is in use by java (pid ");
+            assertThat(ended.out() + ended.err()).contains("volume disk: " + image + " is in use by java (pid ");
             // And so are QEMU's tools.
             var refused = Peers.run(Tool.QEMU_IO, "-f", "raw", "-c", "write 0 512", image.toString());
             assertThat(refused.exit()).isNotZero();
@@ -263,7 +266,8 @@ class FileVolumeTest {
                     "        print(e.errno)");
             assertThat(answers.lines()).containsExactly("EIO", "EIO");
             assertThat(host.output()).contains("truncated by somebody else, from 16777216 to 1048576 bytes");
-            assertThat(Peers.run(Tool.NBDINFO, "--size", host.uri()).ok().strip()).isEqualTo("16777216");
+            assertThat(Peers.run(Tool.NBDINFO, "--size", host.uri()).ok().strip())
+                    .isEqualTo("16777216");
         }
     }
 }
