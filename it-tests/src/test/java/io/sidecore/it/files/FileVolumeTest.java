@@ -1,7 +1,6 @@
 package io.sidecore.it.files;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.sidecore.it.Peers;
 import io.sidecore.it.Peers.Running;
@@ -205,47 +204,6 @@ class FileVolumeTest {
             assertThat(refused.exit()).isNotZero();
             assertThat(refused.err() + refused.out()).contains("lock");
             assertThat(host.output()).doesNotContain("ERROR");
-        }
-    }
-
-    @Test
-    void aFullDiskIsNoSpaceToTheClientAndServesOnOnceThereIsRoom() throws IOException {
-        var small = Files.createDirectory(directory.path().resolve("small"));
-        assumeTrue(mount(small), "only root can mount a small file system");
-        try (var host = new HostProcess(directory.path(), volume(small.resolve("disk.img"), 64, ""))) {
-            var ballast = Files.write(small.resolve("ballast"), new byte[4 * MIB]);
-            var answers = ask(
-                    host,
-                    "h.pwrite(b'a' * 4096, 0)",
-                    "full = 0",
-                    "for i in range(16):",
-                    "    try:",
-                    "        h.pwrite(b'b' * (1 << 20), (1 + i) << 20)",
-                    "    except nbd.Error as e:",
-                    "        full += e.errno == 'ENOSPC'",
-                    "print(full, h.pread(4096, 0) == b'a' * 4096)",
-                    "h.pwrite(b'c' * 4096, 0)",
-                    "h.flush()");
-            assertThat(answers.strip()).matches("(8|9|1\\d) True");
-            assertThat(host.output()).contains("No space left on device");
-
-            Files.delete(ballast);
-            ask(host, "h.pwrite(b'd' * (2 << 20), 40 << 20)", "h.flush()");
-            assertThat(host.output()).contains("is well again");
-        } finally {
-            unmount(small);
-        }
-    }
-
-    private static boolean mount(Path at) {
-        try (var mount = Peers.start(List.of("mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", at.toString()))) {
-            return mount.await(PATIENCE).exit() == 0;
-        }
-    }
-
-    private static void unmount(Path at) {
-        try (var unmount = Peers.start(List.of("umount", at.toString()))) {
-            unmount.await(PATIENCE).ok();
         }
     }
 
