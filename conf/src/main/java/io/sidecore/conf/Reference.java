@@ -81,8 +81,9 @@ public final class Reference {
         String path = path(entry.group("key"));
         boolean opens = entry.group("open") != null;
         // Elements of lists come in several shapes, each with its own explanation; everything else is explained once.
+        boolean unsaid = entry.group("key").isEmpty() && comment.isEmpty();
         boolean known = keys.stream().anyMatch(key -> key.path().equals(path)) && !path.contains("[]");
-        if (!known) {
+        if (!known && !unsaid) {
             keys.add(
                     new Key(path, opens ? "" : entry.group("value"), set && !opens, String.join(" ", comment), number));
         }

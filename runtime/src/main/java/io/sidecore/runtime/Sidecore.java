@@ -98,6 +98,7 @@ public final class Sidecore implements AutoCloseable {
         resources.push(storage::close);
         settings.volumes().forEach(storage::create);
         startCores();
+        resources.push(this::endExports);
         settings.nbd().ifPresent(this::serveNbd);
     }
 
@@ -141,7 +142,6 @@ public final class Sidecore implements AutoCloseable {
                 new NbdListener.Service(storage.served(), nbd.maxConnections(), nbd.handshakeTimeout()),
                 slabs,
                 this::connect);
-        resources.push(this::endExports);
         nbd.volumes().forEach(exported -> storage.export(exported, nbd.placement()));
         resources.push(listener);
         for (var address : nbd.listen()) {
@@ -161,7 +161,7 @@ public final class Sidecore implements AutoCloseable {
     private VirtualInterface.Definition definition(StorageService.Definition of) {
         return new VirtualInterface.Definition(
                 of.id(),
-                "nbd",
+                of.id().substring(0, Math.max(0, of.id().indexOf('/'))),
                 of.route(),
                 of.placement(),
                 settings.vif(),
@@ -233,6 +233,21 @@ public final class Sidecore implements AutoCloseable {
         return addresses.stream()
                 .flatMap(address -> storage.exports().keySet().stream().map(address::uri))
                 .toList();
+    }
+
+    /** Where clients find one export. */
+    public List<String> uris(String export) {
+        return addresses.stream().map(address -> address.uri(export)).toList();
+    }
+
+    /** What it was started with. */
+    public Settings settings() {
+        return settings;
+    }
+
+    /** The memory from which its queues take payloads. */
+    public SlabPool slabs() {
+        return slabs;
     }
 
     /** Its storage service: volumes and exports, which come and go while it runs. */
