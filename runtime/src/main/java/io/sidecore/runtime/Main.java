@@ -23,17 +23,12 @@ public final class Main {
 
     /** Runs a command and exits with its code: 0 done, 1 it failed, 2 the configuration or the command is wrong. */
     public static void main(String[] args) {
-        var line = Cli.of(new Run());
-        if (args.length == 0) {
-            line.usage(System.out);
-            return;
-        }
-        System.exit(line.execute(args));
+        System.exit(Cli.execute(Run::new, args));
     }
 
     /** {@code sidecore run}. */
     @Command(
-            name = "run",
+            name = "run", mixinStandardHelpOptions = true,
             description = "Runs a host until Ctrl-C or SIGTERM.",
             footerHeading = "%nExamples:%n",
             footer = {

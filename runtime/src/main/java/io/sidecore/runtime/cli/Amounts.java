@@ -46,6 +46,17 @@ final class Amounts {
                 : whole / 86400 + " d " + whole % 86400 / 3600 + " h";
     }
 
+    /** {@code 850 ns}, {@code 12 us}, {@code 1.4 ms}. */
+    static String nanos(double nanos) {
+        if (nanos < 1e3) {
+            return short3(nanos) + " ns";
+        }
+        if (nanos < 1e6) {
+            return short3(nanos / 1e3) + " us";
+        }
+        return nanos < 1e9 ? short3(nanos / 1e6) + " ms" : seconds(nanos / 1e9);
+    }
+
     /** {@code 37 %}. */
     static String percent(double ratio) {
         return Math.round(100 * ratio) + " %";

@@ -10,10 +10,10 @@ import picocli.CommandLine.Spec;
 
 /** {@code sidecore check}. */
 @Command(
-        name = "check",
+        name = "check", mixinStandardHelpOptions = true,
         description = {
-            "Checks a configuration and starts nothing. Names all mistakes at once, each with its file and line; the",
-            "exit code is 2 then."
+            "Checks a configuration and starts nothing.",
+            "All mistakes are named at once, each with its file and line; the exit code is 2 then."
         },
         footerHeading = "%nExample:%n",
         footer = "  sidecore check my.conf && sidecore run my.conf")

@@ -8,8 +8,8 @@ import picocli.CommandLine.Spec;
 
 /** {@code sidecore completion}. */
 @Command(
-        name = "completion",
-        description = "Prints a script by which bash and zsh complete commands and options.",
+        name = "completion", mixinStandardHelpOptions = true,
+        description = "Prints a script by which bash and zsh complete commands.",
         footerHeading = "%nExamples:%n",
         footer = {
             "  source <(sidecore completion)                                          for this shell",

@@ -16,8 +16,8 @@ import picocli.CommandLine.Spec;
 
 /** {@code sidecore config}. */
 @Command(
-        name = "config",
-        description = "Explains the configuration. It needs no running host.",
+        name = "config", mixinStandardHelpOptions = true,
+        description = "Explains the configuration.",
         footerHeading = "%nExamples:%n",
         footer = {
             "  sidecore config explain vif.slots       what it is, its default and what changing it does",
@@ -31,10 +31,11 @@ final class ConfigCommand {
     private CommandSpec spec;
 
     @Command(
-            name = "show",
+            name = "show", mixinStandardHelpOptions = true,
             description = {
-                "Shows every value in force and where it was said: in a file with its line, in a system property, or as a",
-                "default in reference.conf. Mistakes are named too; the exit code is 2 then."
+                "Shows every value in force and where it was said.",
+                "That is in a file and its line, in a system property, or as a default in reference.conf. Mistakes are",
+                "named too; the exit code is 2 then."
             })
     int show(
             @Parameters(paramLabel = "FILE", arity = "0..1", description = "A configuration in HOCON. Without it: what sidecore run serves without one.")
@@ -56,7 +57,7 @@ final class ConfigCommand {
     }
 
     @Command(
-            name = "explain",
+            name = "explain", mixinStandardHelpOptions = true,
             description = "Explains a key: what it is, its unit, its default and what changing it does.",
             footerHeading = "%nExamples:%n",
             footer = {

@@ -4,12 +4,13 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 
 /** {@code sidecore core}. */
-@Command(name = "core", description = "Shows the cores of the machine as a running host uses them.")
+@Command(name = "core", mixinStandardHelpOptions = true, description = "Shows the cores of the machine as a running host uses them.")
 final class CoreCommand {
     @Command(
-            name = "list",
+            name = "list", mixinStandardHelpOptions = true,
             description = {
-                "Lists the cores. The role service is a sidecore: a core that does nothing but serve.",
+                "Lists the cores.",
+                "The role service is a sidecore: a core that does nothing but serve.",
                 "BUSY is the share of the time in which its loop worked, not only polled."
             })
     int list(@Mixin Connection host) {

@@ -11,10 +11,10 @@ import picocli.CommandLine.Option;
 
 /** {@code sidecore events}. */
 @Command(
-        name = "events",
+        name = "events", mixinStandardHelpOptions = true,
         description = {
-            "Tells what happened to a running host, the last 1,000 events at most, the oldest first. With --json: a line",
-            "for each."
+            "Tells what happened to a running host.",
+            "The last 1,000 events at most, the oldest first. With --json: a line for each."
         },
         footerHeading = "%nExamples:%n",
         footer = {

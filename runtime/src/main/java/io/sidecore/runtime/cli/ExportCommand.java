@@ -11,8 +11,11 @@ import picocli.CommandLine.Parameters;
 
 /** {@code sidecore export}. */
 @Command(
-        name = "export",
-        description = "Lets clients find volumes of a running host, or no longer. (To write a volume to a file: sidecore volume export.)",
+        name = "export", mixinStandardHelpOptions = true,
+        description = {
+            "Lets clients find volumes of a running host.",
+            "(To write a volume to a file: sidecore volume export.)"
+        },
         footerHeading = "%nExamples:%n",
         footer = {
             "  sidecore export create data                          under the name data, for reading and writing",
@@ -21,7 +24,7 @@ import picocli.CommandLine.Parameters;
         })
 final class ExportCommand {
     @Command(
-            name = "create",
+            name = "create", mixinStandardHelpOptions = true,
             description = "Lets NBD clients find a volume, on every address that the host listens on.",
             footerHeading = "%nExample:%n",
             footer = "  sidecore export create data --mode read-only --name data-ro")
@@ -53,7 +56,7 @@ final class ExportCommand {
         return uris;
     }
 
-    @Command(name = "list", description = "Lists the exports, and how many connections each has.")
+    @Command(name = "list", mixinStandardHelpOptions = true, description = "Lists the exports, and how many connections each has.")
     int list(@Mixin Connection host) {
         var exports = host.list("list-exports");
         var table = new Table("NAME", "VOLUME", "MODE", "PLACEMENT", ">CONNECTIONS", "URI");
@@ -72,8 +75,11 @@ final class ExportCommand {
     }
 
     @Command(
-            name = "delete",
-            description = "Ends an export: what its clients have in flight is answered, then their connections are closed. The volume stays.")
+            name = "delete", mixinStandardHelpOptions = true,
+            description = {
+                "Ends an export. The volume stays.",
+                "What its clients have in flight is answered, then their connections are closed."
+            })
     int delete(
             @Parameters(paramLabel = "NAME", description = "The name of the export.") String name,
             @Mixin Connection host) {

@@ -9,8 +9,8 @@ import picocli.CommandLine.Mixin;
 
 /** {@code sidecore status}. */
 @Command(
-        name = "status",
-        description = "Says how a running host is and what it serves. The exit code is 1 if a volume has failed.",
+        name = "status", mixinStandardHelpOptions = true,
+        description = {"Says how a running host is and what it serves.", "The exit code is 1 if a volume has failed."},
         footerHeading = "%nExamples:%n",
         footer = {
             "  sidecore status",

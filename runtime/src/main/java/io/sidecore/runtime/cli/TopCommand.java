@@ -11,10 +11,11 @@ import picocli.CommandLine.Option;
 
 /** {@code sidecore top}. */
 @Command(
-        name = "top",
+        name = "top", mixinStandardHelpOptions = true,
         description = {
-            "Shows what a running host does, again and again, until Ctrl-C: requests of each virtual interface, and how",
-            "busy each core loop is. With --json: a line for each look."
+            "Shows what a running host does, again and again.",
+            "Requests of each virtual interface, and how busy each core loop is, until Ctrl-C. With --json: what was",
+            "counted since the host's start, a line for each look."
         },
         footerHeading = "%nExamples:%n",
         footer = {
@@ -86,19 +87,19 @@ final class TopCommand implements Callable<Integer> {
             sum.timed += since(was, queue, "timed");
             sum.nanos += since(was, queue, "timedNanos");
         }
-        var table = new Table("VIF", "VOLUME", ">QUEUES", ">REQUESTS/s", ">MEAN us");
+        var table = new Table("VIF", "VOLUME", ">QUEUES", ">REQUESTS/s", ">MEAN");
         sums.forEach((vif, sum) -> table.row(
                 vif,
                 sum.volume,
                 sum.queues,
                 Amounts.count(sum.requests / seconds),
-                sum.timed == 0 ? "" : Amounts.count(sum.nanos / 1e3 / sum.timed)));
+                sum.timed == 0 ? "" : Amounts.nanos((double) sum.nanos / sum.timed)));
         return table.isEmpty() ? "nobody is connected" : table;
     }
 
     private static Table loops(JsonNode before, JsonNode now, double seconds) {
         var former = byKey(before.get("loops"), "loop");
-        var table = new Table("LOOP", ">BUSY", ">REQUESTS/s", ">PARKS/s", ">LONGEST TURN us");
+        var table = new Table("LOOP", ">BUSY", ">REQUESTS/s", ">PARKS/s", ">LONGEST TURN");
         for (var loop : now.get("loops")) {
             var was = former.get(loop.get("loop").asText());
             table.row(
@@ -106,7 +107,7 @@ final class TopCommand implements Callable<Integer> {
                     Amounts.percent(since(was, loop, "busyNanos") / 1e9 / seconds),
                     Amounts.count(since(was, loop, "requests") / seconds),
                     Amounts.count(since(was, loop, "parks") / seconds),
-                    Amounts.count(loop.get("longestTurnNanos").asLong() / 1e3));
+                    Amounts.nanos(loop.get("longestTurnNanos").asLong()));
         }
         return table;
     }

@@ -14,8 +14,11 @@ import picocli.CommandLine.Spec;
 
 /** {@code sidecore vif}. */
 @Command(
-        name = "vif",
-        description = "Shows virtual interfaces (the ends of devices that guests hold) and changes them while I/O goes on.",
+        name = "vif", mixinStandardHelpOptions = true,
+        description = {
+            "Shows virtual interfaces and changes them while I/O goes on.",
+            "A virtual interface is the end of a device that a guest holds; each connection is one of its queues."
+        },
         footerHeading = "%nExamples:%n",
         footer = {
             "  sidecore vif list",
@@ -30,7 +33,7 @@ final class VifCommand {
     @Spec
     private CommandSpec spec;
 
-    @Command(name = "list", description = "Lists the virtual interfaces.")
+    @Command(name = "list", mixinStandardHelpOptions = true, description = "Lists the virtual interfaces.")
     int list(@Mixin Connection host) {
         var vifs = host.list("list-vifs");
         var table = new Table("VIF", "VOLUME", "MODE", "PLACEMENT", ">QUEUES", ">REQUESTS", "INTERPOSERS");
@@ -69,7 +72,7 @@ final class VifCommand {
         return said.isEmpty() ? "" : " (" + String.join(", ", said) + ")";
     }
 
-    @Command(name = "show", description = "Shows one virtual interface and its queues.")
+    @Command(name = "show", mixinStandardHelpOptions = true, description = "Shows one virtual interface and its queues.")
     int show(@Parameters(paramLabel = "VIF", description = VIF) String name, @Mixin Connection host) {
         var vif = host.ask(Connection.request("show-vif").put("vif", name));
         var fields = new Fields()
@@ -78,7 +81,7 @@ final class VifCommand {
                 .add("volume", vif.get("volume").asText() + " (" + vif.get("mode").asText() + ")")
                 .add("placement", vif.get("placement").asText())
                 .add("interposers", interposers(vif));
-        var queues = new Table("QUEUE", "LOOP", "STATE", ">GENERATION", ">REQUESTS", ">MEAN us");
+        var queues = new Table("QUEUE", "LOOP", "STATE", ">GENERATION", ">REQUESTS", ">MEAN");
         for (var queue : vif.get("queues")) {
             queues.row(
                     queue.get("name").asText(),
@@ -86,16 +89,17 @@ final class VifCommand {
                     queue.get("state").asText(),
                     queue.get("generation").asInt(),
                     queue.get("requests").asLong(),
-                    Amounts.count(queue.get("meanMicros").asDouble()));
+                    Amounts.nanos(1000 * queue.get("meanMicros").asDouble()));
         }
         host.print(vif, fields + "\n" + (queues.isEmpty() ? "it has no queues: nobody is connected" : queues));
         return 0;
     }
 
     @Command(
-            name = "limit",
+            name = "limit", mixinStandardHelpOptions = true,
             description = {
-                "Limits a virtual interface, over all its connections together; requests above the limit wait.",
+                "Limits requests and bytes per second.",
+                "The limit holds for all connections together; requests above it wait.",
                 "If it is limited already, however that came, this limit takes the place of that one."
             },
             footerHeading = "%nExamples:%n",
@@ -124,7 +128,7 @@ final class VifCommand {
     }
 
     @Command(
-            name = "move",
+            name = "move", mixinStandardHelpOptions = true,
             description = "Moves one queue to another core loop.",
             footerHeading = "%nExample:%n",
             footer = "  sidecore vif move nbd/data#0 h1-shared     (vif show and core list have the names)")
@@ -137,7 +141,7 @@ final class VifCommand {
         return 0;
     }
 
-    @Command(name = "place", description = "Places all queues of a virtual interface anew.")
+    @Command(name = "place", mixinStandardHelpOptions = true, description = "Places all queues of a virtual interface anew.")
     int place(
             @Parameters(paramLabel = "VIF", description = VIF) String name,
             @Parameters(paramLabel = "PLACEMENT", description = "shared: on the one loop that has no core of its own. sidecore: on the loops of sidecores.")
@@ -149,9 +153,9 @@ final class VifCommand {
     }
 
     @Command(
-            name = "interpose",
+            name = "interpose", mixinStandardHelpOptions = true,
             description = {
-                "Puts something between the guest and the volume, or takes it out again, while I/O goes on.",
+                "Puts something between guest and volume, or takes it out.",
                 "(sidecore config explain interposers)"
             },
             footerHeading = "%nExamples:%n",

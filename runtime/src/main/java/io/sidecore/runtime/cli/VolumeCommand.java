@@ -13,7 +13,7 @@ import picocli.CommandLine.Parameters;
 
 /** {@code sidecore volume}. */
 @Command(
-        name = "volume",
+        name = "volume", mixinStandardHelpOptions = true,
         description = "Creates, lists, resizes, copies and deletes volumes of a running host.",
         footerHeading = "%nExamples:%n",
         footer = {
@@ -26,9 +26,11 @@ final class VolumeCommand {
     private static final String NAME = "The name of the volume.";
 
     @Command(
-            name = "create",
-            description = {"Creates a volume. It takes the same values as sidecore.volumes.NAME in a file.",
-                "(sidecore config explain volumes.NAME)"},
+            name = "create", mixinStandardHelpOptions = true,
+            description = {
+                "Creates a volume.",
+                "It takes the same values as sidecore.volumes.NAME in a file (sidecore config explain volumes.NAME)."
+            },
             footerHeading = "%nExamples:%n",
             footer = {
                 "  sidecore volume create scratch --size 1GiB                    in memory, all zero, gone with the host",
@@ -61,7 +63,7 @@ final class VolumeCommand {
         return 0;
     }
 
-    @Command(name = "list", description = "Lists the volumes.")
+    @Command(name = "list", mixinStandardHelpOptions = true, description = "Lists the volumes.")
     int list(@Mixin Connection host) {
         var volumes = host.list("list-volumes");
         var table = new Table("NAME", ">SIZE", "STATE", "HELD BY");
@@ -84,7 +86,7 @@ final class VolumeCommand {
         return String.join(", ", holders);
     }
 
-    @Command(name = "show", description = "Shows one volume.")
+    @Command(name = "show", mixinStandardHelpOptions = true, description = "Shows one volume.")
     int show(@Parameters(paramLabel = "NAME", description = NAME) String name, @Mixin Connection host) {
         var volume = host.ask(Connection.request("show-volume").put("name", name));
         var text = new Fields()
@@ -100,10 +102,10 @@ final class VolumeCommand {
     }
 
     @Command(
-            name = "resize",
+            name = "resize", mixinStandardHelpOptions = true,
             description = {
-                "Makes a volume larger or smaller, while it is used. What is new reads as zeroes; what is cut off is lost.",
-                "Clients see the new size when they connect anew."
+                "Makes a volume larger or smaller, while it is used.",
+                "What is new reads as zeroes; what is cut off is lost. Clients see the new size when they connect anew."
             },
             footerHeading = "%nExample:%n",
             footer = "  sidecore volume resize data 16GiB")
@@ -118,8 +120,11 @@ final class VolumeCommand {
     }
 
     @Command(
-            name = "delete",
-            description = "Lets a volume go that nobody holds. What was in memory is lost; an image in a file stays where it is.")
+            name = "delete", mixinStandardHelpOptions = true,
+            description = {
+                "Lets a volume go that nobody holds.",
+                "What was in memory is lost; an image in a file stays where it is."
+            })
     int delete(@Parameters(paramLabel = "NAME", description = NAME) String name, @Mixin Connection host) {
         var done = host.ask(Connection.request("delete-volume").put("name", name));
         host.print(done, "volume " + name + " deleted");
@@ -127,10 +132,10 @@ final class VolumeCommand {
     }
 
     @Command(
-            name = "recover",
+            name = "recover", mixinStandardHelpOptions = true,
             description = {
-                "After a repair: looks at the medium of a failed volume anew, and serves it again if it is sound.",
-                "What was not flushed before the failure may be lost."
+                "After a repair: serves a failed volume again.",
+                "Its medium is looked at anew, and must be sound. What was not flushed before the failure may be lost."
             })
     int recover(@Parameters(paramLabel = "NAME", description = NAME) String name, @Mixin Connection host) {
         var volume = host.ask(Connection.request("recover-volume").put("name", name));
@@ -139,10 +144,11 @@ final class VolumeCommand {
     }
 
     @Command(
-            name = "import",
+            name = "import", mixinStandardHelpOptions = true,
             description = {
-                "Overwrites a volume with a file: it then reads as the file, and as zeroes behind the file's end.",
-                "Nobody else may hold the volume for writing meanwhile. Ctrl-C gives up; the volume then holds some of both."
+                "Overwrites a volume with a file.",
+                "It then reads as the file, and as zeroes behind the file's end. Nobody else may hold it for writing meanwhile.",
+                "Ctrl-C gives up; the volume then holds some of both."
             },
             footerHeading = "%nExample:%n",
             footer = {
@@ -161,11 +167,11 @@ final class VolumeCommand {
     }
 
     @Command(
-            name = "export",
+            name = "export", mixinStandardHelpOptions = true,
             description = {
-                "Writes a volume to a file, sparse where it reads as zeroes. The file appears when it is complete.",
-                "Nobody else may hold the volume for writing meanwhile, unless --live. (To let clients find a volume:",
-                "sidecore export create.)"
+                "Writes a volume to a file.",
+                "The file is sparse where the volume reads as zeroes, and appears when it is complete. Nobody else may",
+                "hold the volume for writing meanwhile, unless --live. (To let clients find a volume: sidecore export create.)"
             },
             footerHeading = "%nExample:%n",
             footer = "  sidecore volume export root backup.raw")

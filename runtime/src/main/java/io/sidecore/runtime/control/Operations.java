@@ -82,7 +82,7 @@ public final class Operations {
                 case Operation.ListVifs list -> each(report.vifs(), answers);
                 case Operation.ShowVif show -> report.vif(vif(show.vif()));
                 case Operation.LimitVif limit -> limit(limit);
-                case Operation.MoveQueue move -> change(vifOfQueue(move.queue()).move(move.queue(), move.loop()));
+                case Operation.MoveQueue move -> move(move);
                 case Operation.PlaceVif place -> change(vif(place.vif()).place(placement(place.placement())));
                 case Operation.InterposeVif interpose -> interpose(interpose);
                 case Operation.RemoveInterposer remove -> change(vif(remove.vif()).remove(remove.interposer()));
@@ -236,12 +236,13 @@ public final class Operations {
         return vif;
     }
 
-    private VifHandle vifOfQueue(String queue) {
-        var hash = queue.lastIndexOf('#');
+    private Object move(Operation.MoveQueue move) {
+        var hash = move.queue().lastIndexOf('#');
         if (hash < 0) {
-            throw ControlException.mistake("queue: expected VIF#NUMBER as vif list shows it, found " + queue);
+            throw ControlException.mistake("queue: expected VIF#NUMBER as vif show has it, found " + move.queue());
         }
-        return vif(queue.substring(0, hash));
+        var vif = vif(move.queue().substring(0, hash));
+        return change(vif.move(vif.id() + move.queue().substring(hash), move.loop()));
     }
 
     private Object limit(Operation.LimitVif limit) {
