@@ -78,16 +78,21 @@ public final class Cli {
      * @param run makes the command that runs a host
      */
     public static int execute(Supplier<Object> run, String... args) {
-        var commands = commands(run);
-        var asked = args.length == 0 ? "" : args[0];
-        // Reading the annotations of all commands takes half of the time of a short one.
-        var one = commands.containsKey(asked) && !asked.equals("completion");
-        var line = of(one ? Map.of(asked, commands.get(asked)) : commands);
+        var line = line(run, args);
         if (args.length == 0) {
             line.usage(line.getOut());
             return DONE;
         }
         return line.execute(args);
+    }
+
+    /** With the commands that are needed for these arguments. */
+    static CommandLine line(Supplier<Object> run, String... args) {
+        var commands = commands(run);
+        var asked = args.length == 0 ? "" : args[0];
+        // Reading the annotations of all commands takes half of the time of a short one.
+        var one = commands.containsKey(asked) && !asked.equals("completion");
+        return of(one ? Map.of(asked, commands.get(asked)) : commands);
     }
 
     private static CommandLine of(Map<String, Supplier<Object>> commands) {

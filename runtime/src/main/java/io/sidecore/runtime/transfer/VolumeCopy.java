@@ -26,6 +26,7 @@ public final class VolumeCopy {
 
     private static final long TELL_NANOS = 200_000_000;
     private static final int CHUNK = InProcessEnd.CHUNK;
+    private static final int SECTOR = 512;
     private static final MemorySegment NOTHING = MemorySegment.ofArray(new byte[CHUNK]);
 
     /**
@@ -76,24 +77,25 @@ public final class VolumeCopy {
         for (var offset = 0L; offset < length; offset += CHUNK) {
             var bytes = (int) Math.min(CHUNK, length - offset);
             var slab = end.borrow();
+            var handedOver = false;
             try {
                 readFully(file, slab.buffer().clear(), offset, bytes);
-            } catch (IOException | RuntimeException e) {
-                end.giveBack(slab);
-                throw e;
-            }
-            if (isZero(slab, bytes)) {
-                end.giveBack(slab);
-            } else {
-                putZeroes(zeroesFrom, offset);
-                // The volume ends on a sector, a file need not.
-                var whole = Math.min(size - offset, Math.ceilDiv(bytes, 512) * 512L);
-                slab.memory().asSlice(bytes, whole - bytes).fill((byte) 0);
-                await(DEPTH - 1);
-                inFlight++;
-                copied += bytes;
-                end.write(offset, (int) whole, slab);
-                zeroesFrom = offset + whole;
+                if (!isZero(slab, bytes)) {
+                    putZeroes(zeroesFrom, offset);
+                    // The volume ends on a sector, a file need not.
+                    var whole = Math.min(size - offset, Math.ceilDiv(bytes, SECTOR) * (long) SECTOR);
+                    slab.memory().asSlice(bytes, whole - bytes).fill((byte) 0);
+                    await(DEPTH - 1);
+                    inFlight++;
+                    copied += bytes;
+                    handedOver = true;
+                    end.write(offset, (int) whole, slab);
+                    zeroesFrom = offset + whole;
+                }
+            } finally {
+                if (!handedOver) {
+                    end.giveBack(slab);
+                }
             }
             tell();
         }
