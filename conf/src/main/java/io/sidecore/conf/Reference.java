@@ -3,6 +3,8 @@ package io.sidecore.conf;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.net.URI;
+import java.net.URL;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -35,6 +37,8 @@ public final class Reference {
 
     private static final String NAME = "NAME";
 
+    private static final String FILE = "reference.conf";
+
     private final List<Key> keys = new ArrayList<>();
     private final Deque<String> within = new ArrayDeque<>();
     private final List<String> comment = new ArrayList<>();
@@ -49,11 +53,18 @@ public final class Reference {
 
     /** Of this version. */
     public static Reference read() {
-        try (InputStream file = Reference.class.getResourceAsStream("/reference.conf")) {
+        try (InputStream file = ours().openStream()) {
             return new Reference(new String(file.readAllBytes(), StandardCharsets.UTF_8));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /** Many libraries have a file of this name: the one that lies with this class is meant. */
+    private static URL ours() throws IOException {
+        String self = Reference.class.getResource("Reference.class").toString();
+        String folder = self.substring(0, self.length() - (Reference.class.getName().replace('.', '/') + ".class").length());
+        return URI.create(folder + FILE).toURL();
     }
 
     private void read(String line, int number) {
@@ -76,7 +87,7 @@ public final class Reference {
     private void entry(String said, boolean set, int number) {
         Matcher entry = ENTRY.matcher(said);
         if (!entry.matches()) {
-            throw new IllegalStateException("reference.conf:" + number + " is not understood: " + said);
+            throw new IllegalStateException(FILE + ":" + number + " is not understood: " + said);
         }
         String path = path(entry.group("key"));
         boolean opens = entry.group("open") != null;
