@@ -1,0 +1,162 @@
+package io.sidecore.runtime;
+
+import io.sidecore.conf.Settings;
+import java.io.EOFException;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.net.SocketAddress;
+import java.net.StandardProtocolFamily;
+import java.net.URI;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.SocketChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import picocli.CommandLine;
+
+/**
+ * A host's life in two seconds: it starts, a client shakes hands over each transport, reads and writes, and all of it stops. The launcher
+ * has the JVM watch it, to keep what it learns (classes, profiles of hot methods) in the start cache.
+ */
+final class Rehearsal {
+    private static final int SMALL = 4 << 10;
+    private static final int LARGE = 256 << 10;
+    private static final int DEPTH = 32;
+
+    private Rehearsal() {}
+
+    static void main(String[] args) throws IOException {
+        var directory = Files.createTempDirectory("sidecore-");
+        var file = directory.resolve("rehearsal.conf");
+        try {
+            Files.writeString(file, """
+                    sidecore {
+                      data-directory = "."
+                      volumes { disk { size = 64 MiB, store { type = memory } } }
+                      exports { nbd { listen = ["127.0.0.1:0", "unix:s"], volumes = [disk] } }
+                    }
+                    """);
+            new CommandLine(new Main()).parseArgs("run", file.toString());
+            try (var host = Sidecore.start(Settings.load(file))) {
+                for (var uri : host.uris()) {
+                    try (var client = new Client(URI.create(uri))) {
+                        client.use();
+                    }
+                }
+            }
+        } finally {
+            Files.deleteIfExists(file);
+            Files.deleteIfExists(directory);
+        }
+        // Pekko's threads may take a moment to notice: nothing here is worth waiting for.
+        System.exit(0);
+    }
+
+    /** As much of an NBD client as it takes. */
+    private static final class Client implements AutoCloseable {
+        private static final long OPTION_MAGIC = 0x49484156454F5054L;
+        private static final int OPTION_GO = 7;
+        private static final int REPLY_ACK = 1;
+        private static final int REQUEST_MAGIC = 0x25609513;
+        private static final short READ = 0;
+        private static final short WRITE = 1;
+        private static final short DISCONNECT = 2;
+        private static final short FLUSH = 3;
+
+        private final SocketChannel channel;
+        private final ByteBuffer out = ByteBuffer.allocateDirect(1 << 20);
+        private final ByteBuffer in = ByteBuffer.allocateDirect(LARGE);
+
+        Client(URI uri) throws IOException {
+            channel = SocketChannel.open(
+                    uri.getScheme().equals("nbd") ? StandardProtocolFamily.INET : StandardProtocolFamily.UNIX);
+            channel.connect(address(uri));
+            receive(18);
+            var name = "disk".getBytes();
+            out.putInt(3);
+            out.putLong(OPTION_MAGIC).putInt(OPTION_GO).putInt(4 + name.length + 2);
+            out.putInt(name.length).put(name).putShort((short) 0);
+            send();
+            for (var reply = 0; reply != REPLY_ACK; ) {
+                var header = receive(20);
+                reply = header.getInt(12);
+                if (reply < 0) {
+                    throw new IOException("option GO was refused: " + Integer.toHexString(reply));
+                }
+                receive(header.getInt(16));
+            }
+        }
+
+        private static SocketAddress address(URI uri) {
+            return uri.getScheme().equals("nbd")
+                    ? new InetSocketAddress(uri.getHost(), uri.getPort())
+                    : UnixDomainSocketAddress.of(Path.of(uri.getQuery().substring("socket=".length())));
+        }
+
+        /** What disks are asked for: small requests one by one, small ones in numbers, large ones, a flush. */
+        void use() throws IOException {
+            for (var round = 0; round < 1_000; round++) {
+                requests(WRITE, 1, SMALL);
+                requests(READ, 1, SMALL);
+            }
+            for (var round = 0; round < 200; round++) {
+                requests(WRITE, DEPTH, SMALL);
+                requests(READ, DEPTH, SMALL);
+            }
+            for (var round = 0; round < 50; round++) {
+                requests(WRITE, 1, LARGE);
+                requests(READ, 3, LARGE);
+            }
+            requests(FLUSH, 1, 0);
+            header(DISCONNECT, 0, 0);
+            send();
+        }
+
+        private void requests(short type, int count, int bytes) throws IOException {
+            for (var i = 0; i < count; i++) {
+                header(type, (long) i * bytes, bytes);
+                if (type == WRITE) {
+                    out.position(out.position() + bytes);
+                }
+            }
+            send();
+            for (var i = 0; i < count; i++) {
+                var error = receive(16).getInt(4);
+                if (error != 0) {
+                    throw new IOException("a request was answered with error " + error);
+                }
+                if (type == READ) {
+                    receive(bytes);
+                }
+            }
+        }
+
+        private void header(short type, long offset, int bytes) {
+            out.putInt(REQUEST_MAGIC).putShort((short) 0).putShort(type).putLong(1);
+            out.putLong(offset).putInt(bytes);
+        }
+
+        private void send() throws IOException {
+            out.flip();
+            while (out.hasRemaining()) {
+                channel.write(out);
+            }
+            out.clear();
+        }
+
+        private ByteBuffer receive(int bytes) throws IOException {
+            in.clear().limit(bytes);
+            while (in.hasRemaining()) {
+                if (channel.read(in) < 0) {
+                    throw new EOFException("the host closed the connection");
+                }
+            }
+            return in;
+        }
+
+        @Override
+        public void close() throws IOException {
+            channel.close();
+        }
+    }
+}
