@@ -5,4 +5,8 @@ public final class HostException extends RuntimeException {
     HostException(String message, Throwable cause) {
         super(message, cause);
     }
+
+    HostException(String message) {
+        super(message);
+    }
 }

@@ -2,6 +2,7 @@ package io.sidecore.runtime;
 
 import com.typesafe.config.Config;
 import com.typesafe.config.ConfigFactory;
+import io.sidecore.actors.block.Medium;
 import io.sidecore.actors.block.SlabPool;
 import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.core.LoopDispatcher;
@@ -10,27 +11,32 @@ import io.sidecore.actors.core.Loops;
 import io.sidecore.actors.core.MessageCount;
 import io.sidecore.actors.core.PhysicalCore;
 import io.sidecore.actors.core.Topology;
-import io.sidecore.actors.vif.Route;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
 import io.sidecore.conf.NbdSettings;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.StoreSettings;
+import io.sidecore.conf.TlsSettings;
 import io.sidecore.conf.VolumeSettings;
+import io.sidecore.devices.block.FileMedium;
+import io.sidecore.devices.block.LinuxImage;
 import io.sidecore.devices.block.MemoryMedium;
 import io.sidecore.devices.linux.OffHeap;
+import io.sidecore.devices.nbd.NbdConnection;
 import io.sidecore.devices.nbd.NbdExport;
 import io.sidecore.devices.nbd.NbdListener;
+import io.sidecore.devices.tls.TlsAcceptor;
+import io.sidecore.devices.tls.TlsCredentialsException;
+import io.sidecore.devices.tls.TlsFiles;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -38,6 +44,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.Behavior;
+import org.apache.pekko.actor.typed.DispatcherSelector;
 import org.apache.pekko.actor.typed.Props;
 import org.apache.pekko.actor.typed.SpawnProtocol;
 import org.apache.pekko.actor.typed.javadsl.AskPattern;
@@ -57,20 +64,26 @@ import org.slf4j.LoggerFactory;
 public final class Sidecore implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Sidecore.class);
     private static final Duration PATIENCE = Duration.ofSeconds(10);
+    /** As many as sidecore-system.conf says. */
+    private static final int CONTROL_THREADS = 2;
+
     private static final AtomicInteger NUMBER = new AtomicInteger();
 
     private final Settings settings;
     private final Deque<AutoCloseable> resources = new ArrayDeque<>();
     private final MessageCount messages = new MessageCount();
-    private final Map<String, Volume> volumes = new LinkedHashMap<>();
-    private final Map<String, VifHandle> vifs = new LinkedHashMap<>();
+    private final HostEvents events = new HostEvents();
+    private final StorageService storage = new StorageService(Sidecore::open, this::definition, this::spawn, events);
     private final List<ActorRef<PhysicalCore.Command>> cores = new ArrayList<>();
-    private final List<String> uris = new ArrayList<>();
+    private final List<NbdAddress> addresses = new CopyOnWriteArrayList<>();
+    private final AtomicInteger vifNumber = new AtomicInteger();
     private final List<String> notes = new ArrayList<>();
     private final SlabPool slabs = new SlabPool(OffHeap::map);
     private ActorSystem<SpawnProtocol.Command> system;
+    private TlsSettings.Mode tlsMode = TlsSettings.Mode.OFF;
     private Topology topology;
     private Loops loops;
+    private volatile boolean closedWell = true;
 
     private Sidecore(Settings settings) {
         this.settings = settings;
@@ -95,28 +108,21 @@ public final class Sidecore implements AutoCloseable {
     private void start() {
         topology = Topology.ofThisMachine();
         resources.push(slabs);
-        volumesFirst();
+        resources.push(storage::close);
+        settings.volumes().forEach(storage::create);
         startCores();
         settings.nbd().ifPresent(this::serveNbd);
     }
 
-    private void volumesFirst() {
-        settings.volumes().forEach((name, volume) -> volumes.put(name, open(name, volume)));
-    }
-
-    private Volume open(String name, VolumeSettings settings) {
-        var store = switch (settings.store()) {
-            case StoreSettings.MemoryStore memory -> memory;
+    private static Medium open(VolumeSettings settings) {
+        return switch (settings.store()) {
+            case StoreSettings.MemoryStore memory -> new MemoryMedium(settings.sizeBytes(), memory.limitBytes());
+            case StoreSettings.FileStore file ->
+                FileMedium.of(
+                        new LinuxImage.Options(
+                                file.path(), settings.sizeBytes(), file.create(), file.readOnly(), file.direct()),
+                        file.threads());
         };
-        try {
-            var medium = new MemoryMedium(settings.sizeBytes(), store.limitBytes());
-            resources.push(medium);
-            var volume = new Volume(name, medium);
-            resources.push(volume::close);
-            return volume;
-        } catch (RuntimeException e) {
-            throw new HostException("volume " + name + ": " + e.getMessage(), e);
-        }
     }
 
     private void startCores() {
@@ -129,6 +135,7 @@ public final class Sidecore implements AutoCloseable {
                 messages.counted(SpawnProtocol.Command.class, SpawnProtocol.create()), "sidecore", systemConfig());
         resources.push(this::stopLoops);
         resources.push(this::stopSystem);
+        startControlThreads();
         loops.all().forEach(loop -> LoopDispatcher.install(system.classicSystem(), loop));
         shared.start();
         for (var core : topology.cores()) {
@@ -142,45 +149,90 @@ public final class Sidecore implements AutoCloseable {
         notes.addAll(plan.notes());
     }
 
+    /** A thread is started by whoever first needs it and stays on that one's core: not on a sidecore's, therefore now. */
+    private void startControlThreads() {
+        for (var dispatcher : List.of(
+                DispatcherSelector.defaultDispatcher(),
+                DispatcherSelector.fromConfig("pekko.actor.internal-dispatcher"))) {
+            var executor = system.dispatchers().lookup(dispatcher);
+            var together = new CountDownLatch(CONTROL_THREADS);
+            for (var i = 0; i < CONTROL_THREADS; i++) {
+                executor.execute(() -> {
+                    together.countDown();
+                    try {
+                        together.await(1, TimeUnit.SECONDS);
+                    } catch (InterruptedException e) {
+                        Thread.currentThread().interrupt();
+                    }
+                });
+            }
+        }
+    }
+
     private static Config systemConfig() {
         return ConfigFactory.parseResources(Sidecore.class.getClassLoader(), "sidecore-system.conf")
                 .withFallback(ConfigFactory.load());
     }
 
     private void serveNbd(NbdSettings nbd) {
-        var exports = new ArrayList<NbdExport>();
-        for (var exported : nbd.volumes()) {
-            var volume = volumes.get(exported.volume());
-            var interposers = Interposers.of(exported.interposers());
-            var id = "nbd/" + exported.name();
-            var attachment = volume.attach(id, exported.mode());
-            exports.add(NbdExport.of(exported.name(), attachment));
-            var actor = spawn(
-                    VirtualInterface.Command.class,
-                    VirtualInterface.create(new VirtualInterface.Definition(
-                            id,
-                            "nbd",
-                            new Route(interposers, attachment),
-                            nbd.placement(),
-                            settings.vif(),
-                            loops,
-                            SystemMaterializer.get(system).materializer())),
-                    "vif-nbd-" + exported.name());
-            vifs.put(exported.name(), new VifHandle(id, actor, system));
-        }
+        tlsMode = nbd.tls().mode();
+        var tls = nbd.tls().files().map(this::tls);
         var listener = new NbdListener(
                 loops.shared(),
-                new NbdListener.Service(exports, nbd.maxConnections(), nbd.handshakeTimeout()),
+                new NbdListener.Service(
+                        storage.served(),
+                        nbd.maxConnections(),
+                        nbd.handshakeTimeout(),
+                        tls,
+                        tlsMode == TlsSettings.Mode.REQUIRE),
                 slabs,
-                (export, connection) -> vifs.get(export.name()).connect(connection));
-        resources.push(this::destroyVifs);
+                this::connect);
+        resources.push(this::endExports);
+        nbd.volumes().forEach(exported -> storage.export(exported, nbd.placement()));
         resources.push(listener);
         for (var address : nbd.listen()) {
             var bound = NbdAddress.bind(address);
             resources.push(bound);
             bound.listen(listener);
-            exports.forEach(export -> uris.add(bound.uri(export.name())));
+            addresses.add(bound);
         }
+    }
+
+    private TlsAcceptor tls(TlsSettings.Files files) {
+        try {
+            var acceptor = new TlsAcceptor(
+                    new TlsFiles(files.certificate(), files.key(), files.clientCa()),
+                    loops.shared().clock());
+            resources.push(acceptor);
+            return acceptor;
+        } catch (TlsCredentialsException e) {
+            throw new HostException("sidecore.exports.nbd.tls: " + e.getMessage(), e);
+        }
+    }
+
+    private void connect(NbdExport export, NbdConnection connection) {
+        storage.vif(export.name())
+                .ifPresentOrElse(
+                        vif -> vif.connect(connection), () -> connection.close("the export was deleted meanwhile"));
+    }
+
+    private VirtualInterface.Definition definition(StorageService.Definition of) {
+        return new VirtualInterface.Definition(
+                of.id(),
+                "nbd",
+                of.route(),
+                of.placement(),
+                settings.vif(),
+                loops,
+                SystemMaterializer.get(system).materializer());
+    }
+
+    private VifHandle spawn(VirtualInterface.Definition definition) {
+        var actor = spawn(
+                VirtualInterface.Command.class,
+                VirtualInterface.create(definition),
+                "vif-" + definition.id().replace('/', '-') + "-" + vifNumber.incrementAndGet());
+        return new VifHandle(definition.id(), actor, system);
     }
 
     private <T> ActorRef<T> spawn(Class<T> protocol, Behavior<T> behavior, String name) {
@@ -207,21 +259,18 @@ public final class Sidecore implements AutoCloseable {
     }
 
     /** All at once; each may take as long as its requests in flight may. */
-    private void destroyVifs() {
+    private void endExports() {
         var bound = settings.vif()
                 .drainMax()
                 .multipliedBy(2)
-                .plus(settings.vif().stallMax())
+                .plus(settings.vif().stallMax().multipliedBy(2))
                 .plus(PATIENCE);
-        var destroyed = vifs.values().stream()
-                .map(vif -> vif.destroy("the host is stopping").toCompletableFuture())
-                .toList();
         try {
-            CompletableFuture.allOf(destroyed.toArray(CompletableFuture[]::new))
-                    .get(bound.toMillis(), TimeUnit.MILLISECONDS);
+            storage.endExports().get(bound.toMillis(), TimeUnit.MILLISECONDS);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         } catch (ExecutionException | TimeoutException e) {
+            closedWell = false;
             LOG.warn("not every VIF ended within {}", bound, e);
         }
     }
@@ -240,7 +289,26 @@ public final class Sidecore implements AutoCloseable {
 
     /** Where clients find what is served: one URI for each export and address. */
     public List<String> uris() {
-        return List.copyOf(uris);
+        var all = new ArrayList<String>();
+        for (var address : addresses) {
+            if (tlsMode != TlsSettings.Mode.REQUIRE) {
+                storage.exports().keySet().forEach(export -> all.add(address.uri(export)));
+            }
+            if (tlsMode != TlsSettings.Mode.OFF) {
+                storage.exports().keySet().forEach(export -> all.add(address.tlsUri(export)));
+            }
+        }
+        return all;
+    }
+
+    /** Its storage service: volumes and exports, which come and go while it runs. */
+    public StorageService storage() {
+        return storage;
+    }
+
+    /** What happened to it. */
+    public HostEvents events() {
+        return events;
     }
 
     /** What a person should know about this start, in sentences: a core that could not be pinned, say. */
@@ -260,12 +328,12 @@ public final class Sidecore implements AutoCloseable {
 
     /** The VIF through which an export is served, for its management. */
     public Optional<VifHandle> vif(String export) {
-        return Optional.ofNullable(vifs.get(export));
+        return storage.vif(export);
     }
 
     /** A volume. */
     public Optional<Volume> volume(String name) {
-        return Optional.ofNullable(volumes.get(name));
+        return storage.volume(name);
     }
 
     /** What the cores are doing, in order of their numbers. */
@@ -283,15 +351,25 @@ public final class Sidecore implements AutoCloseable {
         return messages.messages();
     }
 
-    /** Stops serving: no new connections, requests in flight are answered, then everything is let go. What fails is logged, and the rest goes on. May be called again. */
+    /** Stops serving: no new connections, requests in flight are answered, then everything is let go. What fails is logged, and the rest goes on. An interrupt does not shorten it. May be called again. */
     @Override
     public void close() {
+        var interrupted = Thread.interrupted();
         for (AutoCloseable resource; (resource = resources.poll()) != null; ) {
             try {
                 resource.close();
             } catch (Exception e) {
+                closedWell = false;
                 LOG.error("stopping a part of the host failed", e);
             }
         }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Whether everything that was let go so far was let go without an error. */
+    public boolean closedWell() {
+        return closedWell;
     }
 }

@@ -1,0 +1,225 @@
+package io.sidecore.runtime;
+
+import io.sidecore.actors.block.Medium;
+import io.sidecore.actors.block.MediumException;
+import io.sidecore.actors.vif.AttachmentRefusedException;
+import io.sidecore.actors.vif.Route;
+import io.sidecore.actors.vif.VirtualInterface;
+import io.sidecore.actors.vif.Volume;
+import io.sidecore.conf.NbdSettings.ExportedVolume;
+import io.sidecore.conf.Placement;
+import io.sidecore.conf.VolumeSettings;
+import io.sidecore.devices.nbd.NbdExport;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.Function;
+
+/**
+ * The storage service of a host: its volumes, the exports under which clients find them, and the VIFs through which they are served. Everything can be changed while others go on. Methods may block and are not for a loop or an actor; safe for
+ * all threads.
+ */
+public final class StorageService {
+    private record Held(Volume volume, Medium medium) {}
+
+    private record Exported(ExportedVolume settings, NbdExport export, VifHandle vif) {}
+
+    private final Function<VolumeSettings, Medium> media;
+    private final Function<VirtualInterface.Definition, VifHandle> spawner;
+    private final Function<Definition, VirtualInterface.Definition> definitions;
+    private final HostEvents events;
+    private final Map<String, Held> volumes = new LinkedHashMap<>();
+    /** Looked into by loops, which must not wait for the lock. */
+    private final Map<String, Exported> exports = new ConcurrentSkipListMap<>();
+
+    private final List<NbdExport> served = new CopyOnWriteArrayList<>();
+
+    /** What a VIF of this service is made of; the host adds loops and limits. */
+    record Definition(String id, Route route, Placement placement) {}
+
+    StorageService(
+            Function<VolumeSettings, Medium> media,
+            Function<Definition, VirtualInterface.Definition> definitions,
+            Function<VirtualInterface.Definition, VifHandle> spawner,
+            HostEvents events) {
+        this.media = media;
+        this.definitions = definitions;
+        this.spawner = spawner;
+        this.events = events;
+    }
+
+    // --- volumes
+
+    /**
+     * Creates a volume, or opens the one that is there.
+     *
+     * @throws HostException if there is one of this name, or its medium cannot be opened
+     */
+    public synchronized Volume create(String name, VolumeSettings settings) {
+        if (volumes.containsKey(name)) {
+            throw new HostException("there is a volume " + name + " already");
+        }
+        try {
+            var medium = media.apply(settings);
+            var volume = new Volume(name, medium);
+            volume.watch(why -> events.add("volume", name, "failed", why));
+            volumes.put(name, new Held(volume, medium));
+            events.add("volume", name, "created", volume.size() + " bytes");
+            return volume;
+        } catch (RuntimeException e) {
+            throw new HostException("volume " + name + ": " + e.getMessage(), e);
+        }
+    }
+
+    /** A volume. */
+    public synchronized Optional<Volume> volume(String name) {
+        return Optional.ofNullable(volumes.get(name)).map(Held::volume);
+    }
+
+    /** All volumes, in the order of their creation. */
+    public synchronized List<Volume> volumes() {
+        return volumes.values().stream().map(Held::volume).toList();
+    }
+
+    /**
+     * Makes a volume larger or smaller; who connects from now on sees the new size.
+     *
+     * @throws HostException if there is no such volume, or its medium cannot have that size
+     */
+    public void resize(String name, long bytes) {
+        var volume = existing(name);
+        try {
+            volume.resize(bytes);
+        } catch (MediumException e) {
+            throw new HostException("volume " + name + ": " + e.getMessage(), e);
+        }
+        events.add("volume", name, "resized", bytes + " bytes");
+    }
+
+    /**
+     * After a repair: looks at a failed volume's medium anew and serves it again.
+     *
+     * @throws HostException if there is no such volume, or its medium still is not sound
+     */
+    public void recover(String name) {
+        var volume = existing(name);
+        try {
+            volume.recover();
+        } catch (MediumException e) {
+            throw new HostException("volume " + name + ": " + e.getMessage(), e);
+        }
+        events.add("volume", name, "recovered", "");
+    }
+
+    /**
+     * Lets a volume go: a memory volume's contents are gone, a file stays where it is.
+     *
+     * @throws HostException if there is no such volume, or somebody holds it
+     */
+    public synchronized void delete(String name) {
+        var volume = existing(name);
+        if (!volume.attachments().isEmpty()) {
+            throw new HostException("volume " + name + " is held by " + volume.attachments() + "; end that first");
+        }
+        close(volumes.remove(name));
+        events.add("volume", name, "deleted", "");
+    }
+
+    private synchronized Volume existing(String name) {
+        return volume(name)
+                .orElseThrow(() -> new HostException("there is no volume " + name
+                        + (volumes.isEmpty() ? "" : "; there are " + String.join(", ", volumes.keySet()))));
+    }
+
+    // --- exports
+
+    /**
+     * Lets clients find a volume.
+     *
+     * @throws HostException if there is an export of this name, there is no such volume, or it is held by another in a way that does not go with this
+     */
+    public synchronized VifHandle export(ExportedVolume settings, Placement placement) {
+        if (exports.containsKey(settings.name())) {
+            throw new HostException("there is an export " + settings.name() + " already");
+        }
+        var volume = existing(settings.volume());
+        var id = "nbd/" + settings.name();
+        try {
+            var attachment = volume.attach(id, settings.mode());
+            var export = NbdExport.of(settings.name(), attachment);
+            var route = new Route(Interposers.of(settings.interposers()), attachment);
+            var vif = spawner.apply(definitions.apply(new Definition(id, route, placement)));
+            exports.put(settings.name(), new Exported(settings, export, vif));
+            served.add(export);
+            events.add("export", settings.name(), "created", "volume " + settings.volume());
+            return vif;
+        } catch (AttachmentRefusedException e) {
+            throw new HostException("export " + settings.name() + ": " + e.getMessage(), e);
+        }
+    }
+
+    /** The VIF through which an export is served. */
+    public Optional<VifHandle> vif(String export) {
+        return Optional.ofNullable(exports.get(export)).map(Exported::vif);
+    }
+
+    /** All exports by name. */
+    public Map<String, ExportedVolume> exports() {
+        var all = new LinkedHashMap<String, ExportedVolume>();
+        exports.forEach((name, exported) -> all.put(name, exported.settings()));
+        return Collections.unmodifiableMap(all);
+    }
+
+    /**
+     * Ends an export: its connections are closed once their requests in flight are answered.
+     *
+     * @return completed when nothing of it is left
+     * @throws HostException if there is none of this name
+     */
+    public synchronized CompletableFuture<Void> unexport(String name) {
+        var exported = exports.remove(name);
+        if (exported == null) {
+            throw new HostException("there is no export " + name
+                    + (exports.isEmpty() ? "" : "; there are " + String.join(", ", exports.keySet())));
+        }
+        served.remove(exported.export());
+        return exported.vif()
+                .destroy("the export was deleted")
+                .thenRun(() -> events.add("export", name, "deleted", ""))
+                .toCompletableFuture();
+    }
+
+    /** What clients can choose at present; a live view. */
+    List<NbdExport> served() {
+        return served;
+    }
+
+    // --- the end
+
+    /** Ends all exports; the stage completes when nothing is in flight any more. */
+    synchronized CompletableFuture<Void> endExports() {
+        served.clear();
+        var ended = new ArrayList<CompletableFuture<?>>();
+        exports.values()
+                .forEach(e -> ended.add(e.vif().destroy("the host is stopping").toCompletableFuture()));
+        exports.clear();
+        return CompletableFuture.allOf(ended.toArray(CompletableFuture[]::new));
+    }
+
+    /** Lets all volumes go. Exports must have ended. */
+    synchronized void close() {
+        volumes.values().forEach(StorageService::close);
+        volumes.clear();
+    }
+
+    private static void close(Held held) {
+        held.volume().close();
+        held.medium().close();
+    }
+}
