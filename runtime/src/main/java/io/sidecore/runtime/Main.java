@@ -20,7 +20,7 @@ import picocli.CommandLine.Parameters;
         subcommands = Main.Run.class,
         synopsisSubcommandLabel = "COMMAND")
 public final class Main {
-    Main() {}
+    private Main() {}
 
     /** Runs a command and exits with its code: 0 done, 1 it failed, 2 the configuration or the command is wrong. */
     public static void main(String[] args) {

@@ -1,55 +1,68 @@
 package io.sidecore.runtime;
 
-import io.sidecore.conf.Settings;
 import java.io.EOFException;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.ServerSocket;
 import java.net.SocketAddress;
-import java.net.StandardProtocolFamily;
-import java.net.URI;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import picocli.CommandLine;
+import java.time.Duration;
+import java.util.List;
 
 /**
- * A host's life in two seconds: it starts, a client shakes hands over each transport, reads and writes, and all of it stops. The launcher
- * has the JVM watch it, to keep what it learns (classes, profiles of hot methods) in the start cache.
+ * A host's life in two seconds, for the start cache: the command line starts it, a client shakes hands over each transport, reads and
+ * writes, and all of it stops. The launcher has the JVM watch it, to keep what it learns (classes, profiles of hot methods). It lives in
+ * the working directory, which the launcher removes.
  */
 final class Rehearsal {
+    private static final Duration PATIENCE = Duration.ofSeconds(60);
     private static final int SMALL = 4 << 10;
     private static final int LARGE = 256 << 10;
     private static final int DEPTH = 32;
 
     private Rehearsal() {}
 
-    static void main(String[] args) throws IOException {
-        var directory = Files.createTempDirectory("sidecore-");
-        var file = directory.resolve("rehearsal.conf");
-        try {
-            Files.writeString(file, """
-                    sidecore {
-                      data-directory = "."
-                      volumes { disk { size = 64 MiB, store { type = memory } } }
-                      exports { nbd { listen = ["127.0.0.1:0", "unix:s"], volumes = [disk] } }
-                    }
-                    """);
-            new CommandLine(new Main()).parseArgs("run", file.toString());
-            try (var host = Sidecore.start(Settings.load(file))) {
-                for (var uri : host.uris()) {
-                    try (var client = new Client(URI.create(uri))) {
-                        client.use();
-                    }
+    static void main(String[] args) throws IOException, InterruptedException {
+        var tcp = new InetSocketAddress(InetAddress.getLoopbackAddress(), freePort());
+        var file = Files.writeString(Path.of("rehearsal.conf"), """
+                sidecore {
+                  data-directory = "."
+                  volumes { disk { size = 64 MiB, store { type = memory } } }
+                  exports { nbd { listen = ["127.0.0.1:%d", "unix:s"], volumes = [disk] } }
+                }
+                """.formatted(tcp.getPort()));
+        // The command line itself: whatever `run` comes to do besides, it is in the cache. When it fails it ends this JVM with its code.
+        Thread.ofPlatform().daemon().name("rehearsal").start(() -> Main.main(new String[] {"run", file.toString()}));
+        for (var address : List.of(UnixDomainSocketAddress.of("s"), tcp)) {
+            try (var client = new Client(connect(address))) {
+                client.use();
+            }
+        }
+        System.exit(0);
+    }
+
+    private static int freePort() throws IOException {
+        try (var socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            return socket.getLocalPort();
+        }
+    }
+
+    private static SocketChannel connect(SocketAddress address) throws IOException, InterruptedException {
+        for (var end = System.nanoTime() + PATIENCE.toNanos(); ; Thread.sleep(5)) {
+            try {
+                return SocketChannel.open(address);
+            } catch (IOException e) {
+                if (System.nanoTime() > end) {
+                    throw e;
                 }
             }
-        } finally {
-            Files.deleteIfExists(file);
-            Files.deleteIfExists(directory);
         }
-        // Pekko's threads may take a moment to notice: nothing here is worth waiting for.
-        System.exit(0);
     }
 
     /** As much of an NBD client as it takes. */
@@ -67,12 +80,10 @@ final class Rehearsal {
         private final ByteBuffer out = ByteBuffer.allocateDirect(1 << 20);
         private final ByteBuffer in = ByteBuffer.allocateDirect(LARGE);
 
-        Client(URI uri) throws IOException {
-            channel = SocketChannel.open(
-                    uri.getScheme().equals("nbd") ? StandardProtocolFamily.INET : StandardProtocolFamily.UNIX);
-            channel.connect(address(uri));
+        Client(SocketChannel channel) throws IOException {
+            this.channel = channel;
             receive(18);
-            var name = "disk".getBytes();
+            var name = "disk".getBytes(StandardCharsets.UTF_8);
             out.putInt(3);
             out.putLong(OPTION_MAGIC).putInt(OPTION_GO).putInt(4 + name.length + 2);
             out.putInt(name.length).put(name).putShort((short) 0);
@@ -85,12 +96,6 @@ final class Rehearsal {
                 }
                 receive(header.getInt(16));
             }
-        }
-
-        private static SocketAddress address(URI uri) {
-            return uri.getScheme().equals("nbd")
-                    ? new InetSocketAddress(uri.getHost(), uri.getPort())
-                    : UnixDomainSocketAddress.of(Path.of(uri.getQuery().substring("socket=".length())));
         }
 
         /** What disks are asked for: small requests one by one, small ones in numbers, large ones, a flush. */
