@@ -214,6 +214,9 @@ public final class TicklessScheduler extends AbstractScheduler implements Closea
             }
             cancelled = true;
             next.get().cancel();
+            if (task instanceof SchedulerTask notified) {
+                executor.execute(notified::cancelled);
+            }
             return true;
         }
 

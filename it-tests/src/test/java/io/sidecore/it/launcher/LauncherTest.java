@@ -42,6 +42,7 @@ class LauncherTest {
                 .redirectError(directory.resolve("err").toFile());
         // The jars of this build, which is still going on.
         builder.environment().put("SIDECORE_NO_BUILD", "1");
+        builder.environment().put("SIDECORE_CACHE", "off");
         process = builder.start();
     }
 
