@@ -123,7 +123,7 @@ public final class NbdTransmission {
         var cookie = NbdRequestHeader.cookie(b, at);
         var error = refusal(type, NbdRequestHeader.flags(b, at), offset, length);
         if (error != Errno.OK) {
-            inbox.consume(NbdRequestHeader.BYTES);
+            consumeHeader();
             drop = type == Nbd.CMD_WRITE ? length : 0;
             var request = ledger.open(BlockOp.FLUSH, 0, 0, cookie, generation);
             request.fail(error);

@@ -1,5 +1,11 @@
 package io.sidecore.devices.nbd;
 
+import static io.sidecore.devices.nbd.ClientMessages.flush;
+import static io.sidecore.devices.nbd.ClientMessages.header;
+import static io.sidecore.devices.nbd.ClientMessages.joined;
+import static io.sidecore.devices.nbd.ClientMessages.pattern;
+import static io.sidecore.devices.nbd.ClientMessages.read;
+import static io.sidecore.devices.nbd.ClientMessages.write;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -11,6 +17,7 @@ import io.sidecore.actors.block.InFlightLedger;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.SlabPool;
 import io.sidecore.devices.linux.OffHeap;
+import io.sidecore.devices.nbd.ClientMessages.Reply;
 import java.io.ByteArrayOutputStream;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -28,9 +35,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** The transmission phase as a codec, with a medium of 256 KiB (or as large as a test says) in place of a stream and a store. */
 class NbdTransmissionTest {
     private static final int SIZE = 256 << 10;
-    private static final int HEADER = 28;
-
-    private record Reply(int error, byte[] data) {}
+    private static final int HEADER = NbdRequestHeader.BYTES;
 
     private int mappings;
     private final SlabPool pool = new SlabPool((bytes, arena) -> {
@@ -640,23 +645,8 @@ class NbdTransmissionTest {
         return error;
     }
 
-    /** The replies so far, by cookie; those with a payload are named with its length. */
     private Map<Long, Reply> replies(Map<Long, Integer> payloads) {
-        var replies = new HashMap<Long, Reply>();
-        for (var in = ByteBuffer.wrap(sent.toByteArray()); in.hasRemaining(); ) {
-            assertThat(in.getInt()).isEqualTo(Nbd.SIMPLE_REPLY_MAGIC);
-            var error = in.getInt();
-            var cookie = in.getLong();
-            byte[] data = null;
-            if (payloads.containsKey(cookie)) {
-                data = new byte[payloads.get(cookie)];
-                in.get(data);
-            }
-            assertThat(replies.put(cookie, new Reply(error, data)))
-                    .as("second answer to %d", cookie)
-                    .isNull();
-        }
-        return replies;
+        return ClientMessages.replies(sent.toByteArray(), payloads);
     }
 
     private static byte[] payload(Request request) {
@@ -674,39 +664,5 @@ class NbdTransmissionTest {
 
     private static List<Long> cookies(Request chain) {
         return list(chain).stream().map(Request::cookie).toList();
-    }
-
-    // --- the client's side
-
-    private static byte[] header(int type, long cookie, long offset, int length) {
-        var bytes = ByteBuffer.allocate(HEADER);
-        NbdRequestHeader.put(bytes, type, cookie, offset, length);
-        return bytes.array();
-    }
-
-    private static byte[] read(long cookie, long offset, int length) {
-        return header(Nbd.CMD_READ, cookie, offset, length);
-    }
-
-    private static byte[] write(long cookie, long offset, byte[] payload) {
-        return joined(header(Nbd.CMD_WRITE, cookie, offset, payload.length), payload);
-    }
-
-    private static byte[] flush(long cookie) {
-        return header(Nbd.CMD_FLUSH, cookie, 0, 0);
-    }
-
-    private static byte[] pattern(int length, int seed) {
-        var bytes = new byte[length];
-        new Random(seed).nextBytes(bytes);
-        return bytes;
-    }
-
-    private static byte[] joined(byte[]... parts) {
-        var all = new ByteArrayOutputStream();
-        for (var part : parts) {
-            all.writeBytes(part);
-        }
-        return all.toByteArray();
     }
 }
