@@ -67,13 +67,14 @@ public final class Sidecore implements AutoCloseable {
     private final List<ActorRef<PhysicalCore.Command>> cores = new ArrayList<>();
     private final List<String> uris = new ArrayList<>();
     private final List<String> notes = new ArrayList<>();
-    private final SlabPool slabs = new SlabPool(OffHeap::map);
+    private final SlabPool slabs;
     private ActorSystem<SpawnProtocol.Command> system;
     private Topology topology;
     private Loops loops;
 
     private Sidecore(Settings settings) {
         this.settings = settings;
+        this.slabs = new SlabPool(OffHeap::map, settings.host().payloadMemoryBytes());
     }
 
     /**

@@ -1,7 +1,7 @@
 package io.sidecore.devices.nbd;
 
 import io.sidecore.actors.block.SlabPool;
-import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.actors.core.Loop;
 import io.sidecore.actors.core.Deadline;
 import io.sidecore.devices.transport.SocketTransport;
 import java.io.IOException;
@@ -36,7 +36,7 @@ public final class NbdListener implements AutoCloseable {
     private static final int ACCEPTED_AT_ONCE = 16;
     private static final long RETRY_NANOS = 100_000_000;
 
-    private final CoreLoop loop;
+    private final Loop loop;
     private final Service service;
     private final SlabPool pool;
     private final BiConsumer<NbdExport, NbdConnection> onConnection;
@@ -48,7 +48,7 @@ public final class NbdListener implements AutoCloseable {
 
     /** A listener on no socket yet; {@code onConnection} is called on the loop. */
     public NbdListener(
-            CoreLoop loop, Service service, SlabPool pool, BiConsumer<NbdExport, NbdConnection> onConnection) {
+            Loop loop, Service service, SlabPool pool, BiConsumer<NbdExport, NbdConnection> onConnection) {
         this.loop = loop;
         this.service = service;
         this.pool = pool;

@@ -1,6 +1,6 @@
 package io.sidecore.devices.nbd;
 
-import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.actors.core.Loop;
 import io.sidecore.actors.core.Deadline;
 import io.sidecore.devices.transport.Transport;
 import java.io.IOException;
@@ -17,7 +17,7 @@ final class NbdNegotiation implements Transport.Listener {
     private final Transport transport;
     private final NbdHandshake handshake;
     private final NbdListener.Service service;
-    private final CoreLoop loop;
+    private final Loop loop;
     private final BiConsumer<NbdNegotiation, NbdExport> onChosen;
     private final Consumer<NbdNegotiation> onClosed;
     private final ByteBuffer in = ByteBuffer.allocate(2 * NbdHandshake.MAX_OPTION);
@@ -27,7 +27,7 @@ final class NbdNegotiation implements Transport.Listener {
     NbdNegotiation(
             Transport transport,
             NbdListener.Service service,
-            CoreLoop loop,
+            Loop loop,
             BiConsumer<NbdNegotiation, NbdExport> onChosen,
             Consumer<NbdNegotiation> onClosed) {
         this.transport = transport;

@@ -256,7 +256,7 @@ public final class NbdTransmission {
     public void encode(Request request) {
         var ok = request.error() == Errno.OK;
         var read = request.op() == BlockOp.READ;
-        if (read && !request.isLent()) {
+        if (read && request.slab() != null) {
             // Its place was left free before the payload.
             var at = request.position() - NbdSimpleReply.BYTES;
             NbdSimpleReply.put(request.slab().buffer().clear(), at, wire(request.error()), request.cookie());
@@ -314,11 +314,25 @@ public final class NbdTransmission {
     // --- memory
     // -------------------------------------------------------------------------------------------------------
 
-    /** New memory for a read that is issued again while a store may still write into the old. */
-    public void renew(Request read) {
+    /**
+     * Memory for a read that is issued again without any; where {@code alone} beyond the bound if need be.
+     *
+     * @return false if there is none; {@link #starved()} is true then
+     */
+    public boolean renew(Request read, boolean alone) {
+        var lent = read.length() >= LEND_MIN ? lender.lend(BlockOp.READ, read.offset(), read.length()) : null;
+        if (lent != null) {
+            read.lend(lent);
+            return true;
+        }
         var bytes = NbdSimpleReply.BYTES + read.length();
-        var slab = replies.slabBeyond(bytes);
+        var slab = alone ? replies.slabBeyond(bytes) : replies.slab(bytes);
+        if (slab == null) {
+            starved = true;
+            return false;
+        }
         read.payload(slab, slab.take(bytes) + NbdSimpleReply.BYTES);
+        return true;
     }
 
     /** One holder less. */

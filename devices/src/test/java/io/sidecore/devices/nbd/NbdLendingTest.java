@@ -40,7 +40,7 @@ class NbdLendingTest {
     private static final int LARGE = NbdTransmission.LEND_MIN;
     private static final int WINDOW = 16;
 
-    private final SlabPool pool = new SlabPool(OffHeap::map);
+    private final SlabPool pool = new SlabPool(OffHeap::map, Long.MAX_VALUE);
     private final Arena arena = Arena.ofShared();
     private final MemorySegment medium = arena.allocate(SIZE);
     private final InFlightLedger ledger = new InFlightLedger(64);
@@ -356,6 +356,49 @@ class NbdLendingTest {
         send(() -> 10_000);
 
         assertSame(replies(Map.of(1L, 2 * LARGE)).get(1L).data(), bytes(5, 2 * LARGE));
+    }
+
+    @Test
+    void aReadThatIsIssuedAgainIsLentAgain() throws Exception {
+        fill();
+        var request = receive(read(1, 0, LARGE), () -> 28).getFirst();
+        ledger.replay(2, false);
+        assertThat(request.isLent()).isFalse();
+
+        assertThat(codec.renew(request, false)).isTrue();
+
+        assertThat(request.isLent()).isTrue();
+        ledger.answer(request, 2);
+        codec.encode(request);
+        send(() -> LARGE);
+        assertSame(replies(Map.of(1L, LARGE)).get(1L).data(), bytes(0, LARGE));
+    }
+
+    /** Lent ones cost nothing while they were lent: all at once they would be far beyond the bound. */
+    @Test
+    void readsThatAreIssuedAgainUnlentWaitForMemoryLikeNewOnes() throws Exception {
+        var requests = new ArrayList<Request>();
+        for (var i = 0; i < 20; i++) {
+            requests.addAll(receive(read(i, 0, 6 << 20), () -> 28));
+        }
+        lends = () -> false;
+        ledger.replay(2, false);
+
+        assertThat(codec.renew(requests.get(0), false)).isTrue();
+        assertThat(codec.renew(requests.get(1), false)).isTrue();
+        assertThat(codec.renew(requests.get(2), false)).isFalse();
+        assertThat(codec.starved()).isTrue();
+        assertThat(codec.renew(requests.get(2), true)).as("alone, it has memory in any case").isTrue();
+
+        for (var request : requests) {
+            if (request.slab() == null) {
+                request.fail(Errno.EIO);
+            }
+            ledger.answer(request, 2);
+            codec.encode(request);
+            send(() -> LARGE);
+        }
+        assertThat(replies(Map.of(0L, 6 << 20, 1L, 6 << 20, 2L, 6 << 20))).hasSize(20);
     }
 
     @Test
