@@ -106,11 +106,17 @@ final class SimulatedClient implements Transport.Listener {
             return false;
         }
         var at = in.position();
-        if (in.getInt(at) != 0x67446698) {
+        var chunk = in.getInt(at) == 0x668e33ef;
+        if (!chunk && in.getInt(at) != 0x67446698) {
             violations.add(name + ": a reply begins with 0x" + Integer.toHexString(in.getInt(at)));
             return false;
         }
-        var error = in.getInt(at + 4);
+        if (chunk && (in.remaining() < 28 || in.remaining() < 20 + in.getInt(at + 16))) {
+            return false;
+        }
+        var failed = chunk && in.getShort(at + 6) < 0;
+        var error = failed ? in.getInt(at + 20) : chunk ? 0 : in.getInt(at + 4);
+        var header = failed ? 20 + in.getInt(at + 16) : chunk ? 28 : 16;
         var key = in.getLong(at + 8);
         var asked = inFlight.get(key);
         if (asked == null) {
@@ -118,10 +124,10 @@ final class SimulatedClient implements Transport.Listener {
             return false;
         }
         var payload = asked.type() == 0 && error == 0 ? asked.length() : 0;
-        if (in.remaining() < 16 + payload) {
+        if (in.remaining() < header + payload) {
             return false;
         }
-        in.position(at + 16);
+        in.position(at + header);
         inFlight.remove(key);
         answers++;
         simulation.note(key);

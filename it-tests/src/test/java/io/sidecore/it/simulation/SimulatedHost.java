@@ -178,7 +178,8 @@ final class SimulatedHost {
 
     private void connect(int number, SlabPool slabs, int requests) {
         var ends = SimulatedTransport.pair(simulation.random());
-        var session = NbdSession.plain(NbdExport.of(attachment));
+        var export = NbdExport.of(attachment);
+        var session = new NbdSession(export, export.size().getAsLong(), simulation.random().nextBoolean(), false);
         var connection = new NbdConnection(ends[0], session, slabs, ByteBuffer.allocate(0), c -> {});
         var queue = new Queue(
                 "q" + number,
