@@ -9,15 +9,17 @@ import java.util.List;
  * @param listen where it accepts connections; not empty, no address twice
  * @param volumes what it exports; not empty, no name twice
  * @param maxConnections open connections, at most
- * @param handshakeTimeout how long a client may take from connecting to its first request
+ * @param handshakeTimeout how long a client may take from connecting to its choice of an export
  * @param placement which loops serve the connections
+ * @param tls whether the connections are encrypted
  */
 public record NbdSettings(
         List<ListenAddress> listen,
         List<ExportedVolume> volumes,
         int maxConnections,
         Duration handshakeTimeout,
-        Placement placement) {
+        Placement placement,
+        TlsSettings tls) {
     public NbdSettings {
         listen = List.copyOf(listen);
         volumes = List.copyOf(volumes);

@@ -10,6 +10,7 @@ import com.typesafe.config.ConfigValue;
 import com.typesafe.config.ConfigValueFactory;
 import com.typesafe.config.ConfigValueType;
 import java.math.BigDecimal;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -113,6 +114,25 @@ final class Setting {
     /** A text that {@code parse} understands; it refuses others with an {@link IllegalArgumentException}. */
     <T> Optional<T> text(String expected, Function<String, T> parse) {
         return convert(expected, config -> parse.apply(config.getString(IT)), parsed -> true);
+    }
+
+    /** A path: relative to the file that names it, or to {@code elsewhere} where no file does. */
+    Optional<Path> path(Path elsewhere) {
+        return text("a path", text -> {
+            if (text.isBlank()) {
+                throw new IllegalArgumentException("it is empty");
+            }
+            Path folder = value.map(ConfigValue::origin)
+                    .map(ConfigOrigin::filename)
+                    .map(file -> Path.of(file).toAbsolutePath().getParent())
+                    .orElse(elsewhere);
+            return folder.resolve(text).normalize();
+        });
+    }
+
+    boolean yes() {
+        return convert("true or false", config -> config.getBoolean(IT), any -> true)
+                .orElse(false);
     }
 
     /** One of some words. */

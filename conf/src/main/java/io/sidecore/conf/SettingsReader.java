@@ -4,6 +4,7 @@ import io.sidecore.conf.InterposerSettings.Errno;
 import io.sidecore.conf.InterposerSettings.FaultPlan;
 import io.sidecore.conf.InterposerSettings.RateLimit;
 import io.sidecore.conf.NbdSettings.ExportedVolume;
+import io.sidecore.conf.StoreSettings.FileStore;
 import io.sidecore.conf.StoreSettings.MemoryStore;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -35,6 +36,8 @@ final class SettingsReader {
             Map.of("shared", Placement.SHARED, "sidecore", Placement.SIDECORE);
     private static final Map<String, AttachMode> MODES =
             Map.of("exclusive", AttachMode.EXCLUSIVE, "shared", AttachMode.SHARED, "read-only", AttachMode.READ_ONLY);
+    private static final Map<String, TlsSettings.Mode> TLS_MODES =
+            Map.of("off", TlsSettings.Mode.OFF, "allow", TlsSettings.Mode.ALLOW, "require", TlsSettings.Mode.REQUIRE);
     private static final Map<String, Errno> ERRNOS =
             Arrays.stream(Errno.values()).collect(Collectors.toMap(Errno::name, Function.identity()));
 
@@ -54,7 +57,7 @@ final class SettingsReader {
         CoreSettings cores = section.at("cores").section(this::cores);
         LoopSettings loop = section.at("loop").section(SettingsReader::loop);
         VifSettings vif = section.at("vif").section(SettingsReader::vif);
-        Map<String, VolumeSettings> volumes = section.at("volumes").section(SettingsReader::volumes);
+        Map<String, VolumeSettings> volumes = section.at("volumes").section(it -> volumes(it, dataDirectory));
         Optional<NbdSettings> nbd = section.at("exports")
                 .section(exports -> exports.at("nbd")
                         .section(it -> nbd(it, dataDirectory, volumes.keySet(), cores.serviceCount() > 0)));
@@ -107,7 +110,7 @@ final class SettingsReader {
                 section.at("replay-max").whole(1, 1000));
     }
 
-    private static Map<String, VolumeSettings> volumes(Section section) {
+    private static Map<String, VolumeSettings> volumes(Section section, Path dataDirectory) {
         Map<String, VolumeSettings> volumes = new LinkedHashMap<>();
         for (String name : section.names()) {
             Setting volume = section.at(name);
@@ -115,20 +118,42 @@ final class SettingsReader {
                 volume.mistake(
                         "expected a name of 1 to 64 letters, digits, '.', '_' and '-', the first one a letter or a digit");
             }
-            volumes.put(name, volume.section(SettingsReader::volume));
+            volumes.put(name, volume.section(it -> volume(it, dataDirectory)));
         }
         return volumes;
     }
 
-    private static VolumeSettings volume(Section section) {
+    private static VolumeSettings volume(Section section, Path dataDirectory) {
         Setting size = section.at("size");
+        long sizeBytes = size.isPresent() ? size(size) : 0;
+        Map<String, Function<Section, StoreSettings>> stores = Map.of(
+                "memory", store -> memory(store, size.isPresent() ? sizeBytes : size(size)),
+                "file", store -> file(store, dataDirectory));
+        StoreSettings kept = section.at("store").section(it -> it.variant(stores, new MemoryStore(Long.MAX_VALUE)));
+        return new VolumeSettings(sizeBytes, kept);
+    }
+
+    private static long size(Setting size) {
         long sizeBytes = size.bytes("512 B", "4 EiB");
         if (sizeBytes % SECTOR_BYTES != 0) {
             size.mistake("expected a multiple of " + SECTOR_BYTES + " bytes, found " + sizeBytes);
         }
-        Map<String, Function<Section, StoreSettings>> stores = Map.of("memory", store -> memory(store, sizeBytes));
-        StoreSettings kept = section.at("store").section(it -> it.variant(stores, new MemoryStore(sizeBytes)));
-        return new VolumeSettings(sizeBytes, kept);
+        return sizeBytes;
+    }
+
+    private static FileStore file(Section section, Path dataDirectory) {
+        Setting readOnly = section.at("read-only").or(false);
+        Setting create = section.at("create");
+        FileStore file = new FileStore(
+                section.at("path").path(dataDirectory).orElse(Path.of("")),
+                create.or(!readOnly.yes()).yes(),
+                readOnly.yes(),
+                section.at("direct").or(false).yes(),
+                section.at("threads").or(16).whole(1, 1024));
+        if (file.create() && file.readOnly()) {
+            create.mistake("an image that is only read cannot be created");
+        }
+        return file;
     }
 
     private static MemoryStore memory(Section section, long sizeBytes) {
@@ -151,7 +176,8 @@ final class SettingsReader {
                 exported(exported, volumes),
                 section.at("max-connections").whole(1, 65536),
                 section.at("handshake-timeout").duration("1 ms", "1 h"),
-                placement.choice(PLACEMENTS, Placement.SHARED));
+                placement.choice(PLACEMENTS, Placement.SHARED),
+                section.at("tls").section(SettingsReader::tls));
         boolean listens = !listen.isEmptyList();
         boolean exports = !exported.isEmptyList();
         // Said of the one that the user wrote: the empty one may stand in reference.conf.
@@ -166,6 +192,23 @@ final class SettingsReader {
                     "a sidecore is needed, but sidecore.cores.service names none; set it to 1, or use shared");
         }
         return listens && exports ? Optional.of(nbd) : Optional.empty();
+    }
+
+    /** The files are looked at when the host starts: they may change as long as it runs. */
+    private static TlsSettings tls(Section section) {
+        TlsSettings.Mode mode = section.at("mode").choice(TLS_MODES, TlsSettings.Mode.OFF);
+        Setting certificate = section.at("certificate");
+        Setting key = section.at("key");
+        Setting clientCa = section.at("client-ca");
+        boolean wanted = mode != TlsSettings.Mode.OFF;
+        Optional<Path> certificatePath =
+                wanted || certificate.isPresent() ? certificate.path(Path.of("")) : Optional.empty();
+        Optional<Path> keyPath = wanted || key.isPresent() ? key.path(Path.of("")) : Optional.empty();
+        Optional<Path> clientCaPath = clientCa.isPresent() ? clientCa.path(Path.of("")) : Optional.empty();
+        return wanted && certificatePath.isPresent() && keyPath.isPresent()
+                ? new TlsSettings(
+                        mode, Optional.of(new TlsSettings.Files(certificatePath.get(), keyPath.get(), clientCaPath)))
+                : TlsSettings.NONE;
     }
 
     private static List<ListenAddress> addresses(Setting list, Path dataDirectory) {

@@ -37,9 +37,12 @@ class MistakesTest {
                   volumes {
                     root { size = 1000, store { type = memory } }
                     "my disk" { size = 1 GiB, store { type = memory } }
-                    nosize { store { type = file, path = x } }
+                    nosize { store { type = memory } }
                     small { size = 1 MiB, store { type = memory, limit = 2 MiB } }
                     "v1.2" { size = 1 MiB, store { type = memory, limt = 1 MiB } }
+                    filed { size = 1 MiB, store { type = fiel, path = x } }
+                    pathless { size = 1000, store { type = file, direct = perhaps, threads = 0 } }
+                    fixed { size = 1 MiB, store { type = file, path = "", create = true, read-only = true } }
                   }
                   exports {
                     nbd {
@@ -84,25 +87,31 @@ class MistakesTest {
                 11: sidecore.volumes."my disk": expected a name of 1 to 64 letters, digits, '.', '_' and '-', the first one \
                 a letter or a digit
                 12: sidecore.volumes.nosize.size: required: expected a size from 512 B to 4 EiB
-                12: sidecore.volumes.nosize.store.type: unknown value "file"; known here: memory
                 13: sidecore.volumes.small.store.limit: expected at most the volume's size of 1048576 bytes, found 2097152
                 14: sidecore.volumes."v1.2".store.limt: unknown key; did you mean "limit"?
-                20: sidecore.exports.nbd.listen[1]: expected HOST:PORT, [IPV6]:PORT or unix:PATH, found "127.0.0.1:10809": \
+                15: sidecore.volumes.filed.store.type: unknown value "fiel"; did you mean "file"?
+                16: sidecore.volumes.pathless.size: expected a multiple of 512 bytes, found 1000
+                16: sidecore.volumes.pathless.store.path: required: expected a path
+                16: sidecore.volumes.pathless.store.direct: expected true or false, found "perhaps"
+                16: sidecore.volumes.pathless.store.threads: expected a whole number from 1 to 1024, found 0
+                17: sidecore.volumes.fixed.store.path: expected a path, found "": it is empty
+                17: sidecore.volumes.fixed.store.create: an image that is only read cannot be created
+                23: sidecore.exports.nbd.listen[1]: expected HOST:PORT, [IPV6]:PORT or unix:PATH, found "127.0.0.1:10809": \
                 it is listed twice
-                21: sidecore.exports.nbd.listen[2]: expected HOST:PORT, [IPV6]:PORT or unix:PATH, found "localhost": \
+                24: sidecore.exports.nbd.listen[2]: expected HOST:PORT, [IPV6]:PORT or unix:PATH, found "localhost": \
                 it is none of these
-                23: sidecore.exports.nbd.placement: unknown value "sidecor"; did you mean "sidecore"?
-                25: sidecore.exports.nbd.volumes[0]: expected the name of a volume, found "rot": there is none of this name; \
+                26: sidecore.exports.nbd.placement: unknown value "sidecor"; did you mean "sidecore"?
+                28: sidecore.exports.nbd.volumes[0]: expected the name of a volume, found "rot": there is none of this name; \
                 did you mean "root"?
-                28: sidecore.exports.nbd.volumes[2].volume: expected the name of a volume, found "small": it is listed twice
-                30: sidecore.exports.nbd.volumes[2].interposers[0].type: unknown value "ratelimit"; did you mean "rate-limit"?
-                31: sidecore.exports.nbd.volumes[2].interposers[1]: required: expected iops, bandwidth or both
-                32: sidecore.exports.nbd.volumes[2].interposers[2].delay.ratio: required: expected a ratio from 0.0 to 1.0
-                32: sidecore.exports.nbd.volumes[2].interposers[2].error.ratio: expected a ratio from 0.0 to 1.0, found 2
-                32: sidecore.exports.nbd.volumes[2].interposers[2].error.errno: unknown value "EOI"; did you mean "EIO"?
-                38: sidecore.exports.ndb: unknown key; did you mean "nbd"?
-                40: sidecore.loops: unknown key; did you mean "loop"?
-                41: sidecore.vif.slotz: unknown key; did you mean "slots"?
+                31: sidecore.exports.nbd.volumes[2].volume: expected the name of a volume, found "small": it is listed twice
+                33: sidecore.exports.nbd.volumes[2].interposers[0].type: unknown value "ratelimit"; did you mean "rate-limit"?
+                34: sidecore.exports.nbd.volumes[2].interposers[1]: required: expected iops, bandwidth or both
+                35: sidecore.exports.nbd.volumes[2].interposers[2].delay.ratio: required: expected a ratio from 0.0 to 1.0
+                35: sidecore.exports.nbd.volumes[2].interposers[2].error.ratio: expected a ratio from 0.0 to 1.0, found 2
+                35: sidecore.exports.nbd.volumes[2].interposers[2].error.errno: unknown value "EOI"; did you mean "EIO"?
+                41: sidecore.exports.ndb: unknown key; did you mean "nbd"?
+                43: sidecore.loops: unknown key; did you mean "loop"?
+                44: sidecore.vif.slotz: unknown key; did you mean "slots"?
                 """.lines().toArray(String[]::new));
     }
 
@@ -174,6 +183,25 @@ class MistakesTest {
                 .singleElement()
                 .asString()
                 .startsWith(file + ":2: sidecore.exports.nbd.volumes: there is no address");
+    }
+
+    @Test
+    void tlsNeedsACertificateAndItsKey() {
+        Path file = file("""
+                sidecore.exports.nbd.tls {
+                  mode = require
+                  key = ""
+                  client-ca = [x]
+                  certificat = x
+                }
+                """);
+
+        assertThat(mistakes(file).stream().map(mistake -> mistake.toString().replace(file + ":", "")))
+                .containsExactly(
+                        "1: sidecore.exports.nbd.tls.certificate: required: expected a path",
+                        "3: sidecore.exports.nbd.tls.key: expected a path, found \"\": it is empty",
+                        "4: sidecore.exports.nbd.tls.client-ca: expected a path, found [\"x\"]",
+                        "5: sidecore.exports.nbd.tls.certificat: unknown key; did you mean \"certificate\"?");
     }
 
     @Test

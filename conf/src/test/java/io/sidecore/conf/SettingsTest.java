@@ -12,6 +12,7 @@ import io.sidecore.conf.InterposerSettings.RateLimit;
 import io.sidecore.conf.ListenAddress.Tcp;
 import io.sidecore.conf.ListenAddress.Unix;
 import io.sidecore.conf.NbdSettings.ExportedVolume;
+import io.sidecore.conf.StoreSettings.FileStore;
 import io.sidecore.conf.StoreSettings.MemoryStore;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -59,7 +60,8 @@ class SettingsTest {
                         List.of(new ExportedVolume("scratch", "scratch", AttachMode.EXCLUSIVE, List.of())),
                         256,
                         Duration.ofSeconds(10),
-                        Placement.SHARED));
+                        Placement.SHARED,
+                        TlsSettings.NONE));
     }
 
     @ParameterizedTest
@@ -153,6 +155,45 @@ class SettingsTest {
     }
 
     @Test
+    void aFileVolumeTakesItsDefaultsAndItsSizeMayBeThatOfTheImage() {
+        Settings settings = read("""
+                sidecore.data-directory = /var/lib/sidecore
+                sidecore.volumes {
+                  root { size = 1 GiB, store { type = file, path = "root.img" } }
+                  iso { store { type = file, path = "/srv/a.iso", read-only = true, direct = yes, threads = 4 } }
+                }
+                """);
+
+        assertThat(settings.volumes())
+                .containsExactly(
+                        Map.entry(
+                                "iso",
+                                new VolumeSettings(0, new FileStore(Path.of("/srv/a.iso"), false, true, true, 4))),
+                        Map.entry(
+                                "root",
+                                new VolumeSettings(
+                                        GIB,
+                                        new FileStore(Path.of("/var/lib/sidecore/root.img"), true, false, false, 16))));
+    }
+
+    @Test
+    void aPathIsRelativeToTheFileThatNamesIt() throws IOException {
+        Path other = Files.createDirectory(folder.resolve("other"));
+        Files.writeString(
+                other.resolve("volume.conf"),
+                "sidecore.volumes.a { size = 1 MiB, store { type = file, path = a.img } }");
+        Path file = Files.writeString(folder.resolve("host.conf"), """
+                include "other/volume.conf"
+                sidecore.volumes.b { size = 1 MiB, store { type = file, path = "../b.img" } }
+                """);
+
+        assertThat(Settings.load(file, PROCESSORS).volumes().values())
+                .map(volume -> ((FileStore) volume.store()).path())
+                .containsExactly(
+                        other.resolve("a.img"), folder.resolve("../b.img").normalize());
+    }
+
+    @Test
     void volumesComeInTheOrderOfTheirNames() {
         Settings settings = read("""
                 sidecore.volumes {
@@ -188,6 +229,26 @@ class SettingsTest {
 
         assertThat(settings.nbd().orElseThrow().listen())
                 .containsExactly(new Unix(Path.of("/var/lib/sidecore/nbd.sock")), new Unix(Path.of("/run/nbd.sock")));
+    }
+
+    @Test
+    void theFilesOfTlsAreRelativeToTheFileThatNamesThem() throws IOException {
+        Path file = Files.writeString(folder.resolve("host.conf"), """
+                sidecore.volumes.a { size = 1 MiB, store.type = memory }
+                sidecore.exports.nbd {
+                  listen = ["[::1]:0"]
+                  volumes = [a]
+                  tls { mode = allow, certificate = pki/cert.pem, key = /etc/key.pem, client-ca = ../ca.pem }
+                }
+                """);
+
+        assertThat(Settings.load(file).nbd().orElseThrow().tls())
+                .isEqualTo(new TlsSettings(
+                        TlsSettings.Mode.ALLOW,
+                        Optional.of(new TlsSettings.Files(
+                                folder.resolve("pki/cert.pem"),
+                                Path.of("/etc/key.pem"),
+                                Optional.of(folder.resolveSibling("ca.pem"))))));
     }
 
     @Test

@@ -29,6 +29,7 @@ public final class Peers {
         FIO("fio", "fio"),
         NBDINFO("nbdinfo", "libnbd-bin"),
         NBDCOPY("nbdcopy", "libnbd-bin"),
+        OPENSSL("openssl", "openssl"),
         QEMU_IMG("qemu-img", "qemu-utils"),
         QEMU_IO("qemu-io", "qemu-utils");
 
@@ -52,6 +53,7 @@ public final class Peers {
         }
     }
 
+    private static final String PYTHON = "/usr/bin/python3";
     private static final Duration PATIENCE = Duration.ofMinutes(5);
 
     private Peers() {}
@@ -60,13 +62,16 @@ public final class Peers {
     public static void need(Tool... tools) {
         for (var tool : tools) {
             if (!installed(tool.program)) {
-                var sentence = tool.program + " is missing; install it with: apt-get install " + tool.debianPackage;
-                if (Boolean.getBoolean("it.ci")) {
-                    fail(sentence);
-                }
-                abort(sentence);
+                missing(tool.program + " is missing; install it with: apt-get install " + tool.debianPackage);
             }
         }
+    }
+
+    private static void missing(String sentence) {
+        if (Boolean.getBoolean("it.ci")) {
+            fail(sentence);
+        }
+        abort(sentence);
     }
 
     private static boolean installed(String program) {
@@ -92,6 +97,18 @@ public final class Peers {
         var command = new ArrayList<String>();
         command.add(tool.program);
         command.addAll(arguments);
+        return start(command);
+    }
+
+    /** Starts a script in the system's own Python, which has libnbd's module, whichever other one stands first on the path. */
+    public static Running startPython(String script, String... arguments) {
+        try (var module = start(List.of(PYTHON, "-c", "import nbd"))) {
+            if (module.await(PATIENCE).exit() != 0) {
+                missing("libnbd's module for Python is missing; install it with: apt-get install python3-libnbd");
+            }
+        }
+        var command = new ArrayList<>(List.of(PYTHON, "-c", script));
+        command.addAll(List.of(arguments));
         return start(command);
     }
 

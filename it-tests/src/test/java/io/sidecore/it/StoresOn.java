@@ -28,6 +28,11 @@ public record StoresOn(Medium medium, Supplier<Store> stores) implements Medium 
     }
 
     @Override
+    public void settle(long offset, long length) {
+        medium.settle(offset, length);
+    }
+
+    @Override
     public void recover() {
         medium.recover();
     }

@@ -33,11 +33,13 @@ final class CorePlan {
     }
 
     private void name(int id, Topology topology) {
-        topology.cores().stream()
+        topology.allowed().stream()
                 .filter(core -> core.id() == id)
                 .findFirst()
                 .ifPresentOrElse(
-                        service::add, () -> notes.add("core %d is not on line here: no sidecore on it".formatted(id)));
+                        service::add,
+                        () -> notes.add("core %d is not on line here, or not allowed to this process: no sidecore on it"
+                                .formatted(id)));
     }
 
     List<Topology.Core> service() {

@@ -73,7 +73,7 @@ public final class Main {
                                 System.out.println("stopped.");
                                 System.out.flush();
                                 // A stop that was asked for and went well is a success, whatever signal asked for it.
-                                Runtime.getRuntime().halt(0);
+                                Runtime.getRuntime().halt(host.closedWell() ? 0 : 1);
                             },
                             "sidecore-stop"));
             announce(host);
@@ -115,9 +115,16 @@ public final class Main {
                 host.uris().forEach(uri -> out.append("  ").append(uri).append(System.lineSeparator()));
                 var uri = host.uris().getFirst();
                 out.append("Try, in another terminal (nbdinfo and nbdcopy are in Debian's libnbd-bin):%n".formatted());
-                out.append("  nbdinfo '%s'%n".formatted(uri));
-                out.append("  nbdcopy README.md '%s'%n".formatted(uri));
-                out.append("  qemu-system-x86_64 -drive 'file=%s,format=raw,if=virtio'%n".formatted(uri));
+                if (uri.startsWith("nbds")) {
+                    var trusted = uri + (uri.contains("?") ? "&" : "?") + "tls-certificates=DIR";
+                    out.append("  nbdinfo '%s'     # DIR has the ca-cert.pem that vouches for this host%n"
+                            .formatted(trusted));
+                    out.append("  nbdcopy README.md '%s'%n".formatted(trusted));
+                } else {
+                    out.append("  nbdinfo '%s'%n".formatted(uri));
+                    out.append("  nbdcopy README.md '%s'%n".formatted(uri));
+                    out.append("  qemu-system-x86_64 -drive 'file=%s,format=raw,if=virtio'%n".formatted(uri));
+                }
             }
             out.append("Manage it from another terminal with: sidecore status, volume, export, top (sidecore --help).%n".formatted());
             out.append("Stop it with Ctrl-C.");

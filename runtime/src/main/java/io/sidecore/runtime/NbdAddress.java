@@ -114,8 +114,14 @@ final class NbdAddress implements AutoCloseable {
                         .formatted(
                                 export,
                                 URLEncoder.encode(unix.path().toString(), StandardCharsets.UTF_8)
-                                        .replace("%2F", "/"));
+                                        .replace("%2F", "/")
+                                        .replace("+", "%20"));
         };
+    }
+
+    /** The same over TLS. */
+    String tlsUri(String export) {
+        return uri(export).replaceFirst("^nbd", "nbds");
     }
 
     private static String host(String host) {

@@ -16,12 +16,18 @@ import io.sidecore.actors.vif.Volume;
 import io.sidecore.conf.NbdSettings;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.StoreSettings;
+import io.sidecore.conf.TlsSettings;
 import io.sidecore.conf.VolumeSettings;
+import io.sidecore.devices.block.FileMedium;
+import io.sidecore.devices.block.LinuxImage;
 import io.sidecore.devices.block.MemoryMedium;
 import io.sidecore.devices.linux.OffHeap;
 import io.sidecore.devices.nbd.NbdConnection;
 import io.sidecore.devices.nbd.NbdExport;
 import io.sidecore.devices.nbd.NbdListener;
+import io.sidecore.devices.tls.TlsAcceptor;
+import io.sidecore.devices.tls.TlsCredentialsException;
+import io.sidecore.devices.tls.TlsFiles;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -30,6 +36,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -37,6 +44,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.Behavior;
+import org.apache.pekko.actor.typed.DispatcherSelector;
 import org.apache.pekko.actor.typed.Props;
 import org.apache.pekko.actor.typed.SpawnProtocol;
 import org.apache.pekko.actor.typed.javadsl.AskPattern;
@@ -56,6 +64,9 @@ import org.slf4j.LoggerFactory;
 public final class Sidecore implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Sidecore.class);
     private static final Duration PATIENCE = Duration.ofSeconds(10);
+    /** As many as sidecore-system.conf says. */
+    private static final int CONTROL_THREADS = 2;
+
     private static final AtomicInteger NUMBER = new AtomicInteger();
 
     private final Settings settings;
@@ -69,8 +80,10 @@ public final class Sidecore implements AutoCloseable {
     private final List<String> notes = new ArrayList<>();
     private final SlabPool slabs = new SlabPool(OffHeap::map);
     private ActorSystem<SpawnProtocol.Command> system;
+    private TlsSettings.Mode tlsMode = TlsSettings.Mode.OFF;
     private Topology topology;
     private Loops loops;
+    private volatile boolean closedWell = true;
 
     private Sidecore(Settings settings) {
         this.settings = settings;
@@ -102,9 +115,14 @@ public final class Sidecore implements AutoCloseable {
         settings.nbd().ifPresent(this::serveNbd);
     }
 
-    private static Medium open(String name, VolumeSettings settings) {
+    private static Medium open(VolumeSettings settings) {
         return switch (settings.store()) {
             case StoreSettings.MemoryStore memory -> new MemoryMedium(settings.sizeBytes(), memory.limitBytes());
+            case StoreSettings.FileStore file ->
+                FileMedium.of(
+                        new LinuxImage.Options(
+                                file.path(), settings.sizeBytes(), file.create(), file.readOnly(), file.direct()),
+                        file.threads());
         };
     }
 
@@ -118,6 +136,7 @@ public final class Sidecore implements AutoCloseable {
                 messages.counted(SpawnProtocol.Command.class, SpawnProtocol.create()), "sidecore", systemConfig());
         resources.push(this::stopLoops);
         resources.push(this::stopSystem);
+        startControlThreads();
         loops.all().forEach(loop -> LoopDispatcher.install(system.classicSystem(), loop));
         shared.start();
         for (var core : topology.cores()) {
@@ -131,15 +150,42 @@ public final class Sidecore implements AutoCloseable {
         notes.addAll(plan.notes());
     }
 
+    /** A thread is started by whoever first needs it and stays on that one's core: not on a sidecore's, therefore now. */
+    private void startControlThreads() {
+        for (var dispatcher : List.of(
+                DispatcherSelector.defaultDispatcher(),
+                DispatcherSelector.fromConfig("pekko.actor.internal-dispatcher"))) {
+            var executor = system.dispatchers().lookup(dispatcher);
+            var together = new CountDownLatch(CONTROL_THREADS);
+            for (var i = 0; i < CONTROL_THREADS; i++) {
+                executor.execute(() -> {
+                    together.countDown();
+                    try {
+                        together.await(1, TimeUnit.SECONDS);
+                    } catch (InterruptedException e) {
+                        Thread.currentThread().interrupt();
+                    }
+                });
+            }
+        }
+    }
+
     private static Config systemConfig() {
         return ConfigFactory.parseResources(Sidecore.class.getClassLoader(), "sidecore-system.conf")
                 .withFallback(ConfigFactory.load());
     }
 
     private void serveNbd(NbdSettings nbd) {
+        tlsMode = nbd.tls().mode();
+        var tls = nbd.tls().files().map(this::tls);
         var listener = new NbdListener(
                 loops.shared(),
-                new NbdListener.Service(storage.served(), nbd.maxConnections(), nbd.handshakeTimeout()),
+                new NbdListener.Service(
+                        storage.served(),
+                        nbd.maxConnections(),
+                        nbd.handshakeTimeout(),
+                        tls,
+                        tlsMode == TlsSettings.Mode.REQUIRE),
                 slabs,
                 this::connect);
         nbd.volumes().forEach(exported -> storage.export(exported, nbd.placement()));
@@ -149,6 +195,18 @@ public final class Sidecore implements AutoCloseable {
             resources.push(bound);
             bound.listen(listener);
             addresses.add(bound);
+        }
+    }
+
+    private TlsAcceptor tls(TlsSettings.Files files) {
+        try {
+            var acceptor = new TlsAcceptor(
+                    new TlsFiles(files.certificate(), files.key(), files.clientCa()),
+                    loops.shared().clock());
+            resources.push(acceptor);
+            return acceptor;
+        } catch (TlsCredentialsException e) {
+            throw new HostException("sidecore.exports.nbd.tls: " + e.getMessage(), e);
         }
     }
 
@@ -205,13 +263,14 @@ public final class Sidecore implements AutoCloseable {
         var bound = settings.vif()
                 .drainMax()
                 .multipliedBy(2)
-                .plus(settings.vif().stallMax())
+                .plus(settings.vif().stallMax().multipliedBy(2))
                 .plus(PATIENCE);
         try {
             storage.endExports().get(bound.toMillis(), TimeUnit.MILLISECONDS);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         } catch (ExecutionException | TimeoutException e) {
+            closedWell = false;
             LOG.warn("not every VIF ended within {}", bound, e);
         }
     }
@@ -230,9 +289,16 @@ public final class Sidecore implements AutoCloseable {
 
     /** Where clients find what is served: one URI for each export and address. */
     public List<String> uris() {
-        return addresses.stream()
-                .flatMap(address -> storage.exports().keySet().stream().map(address::uri))
-                .toList();
+        var all = new ArrayList<String>();
+        for (var address : addresses) {
+            if (tlsMode != TlsSettings.Mode.REQUIRE) {
+                storage.exports().keySet().forEach(export -> all.add(address.uri(export)));
+            }
+            if (tlsMode != TlsSettings.Mode.OFF) {
+                storage.exports().keySet().forEach(export -> all.add(address.tlsUri(export)));
+            }
+        }
+        return all;
     }
 
     /** Where clients find one export. */
@@ -300,15 +366,25 @@ public final class Sidecore implements AutoCloseable {
         return messages.messages();
     }
 
-    /** Stops serving: no new connections, requests in flight are answered, then everything is let go. What fails is logged, and the rest goes on. May be called again. */
+    /** Stops serving: no new connections, requests in flight are answered, then everything is let go. What fails is logged, and the rest goes on. An interrupt does not shorten it. May be called again. */
     @Override
     public void close() {
+        var interrupted = Thread.interrupted();
         for (AutoCloseable resource; (resource = resources.poll()) != null; ) {
             try {
                 resource.close();
             } catch (Exception e) {
+                closedWell = false;
                 LOG.error("stopping a part of the host failed", e);
             }
         }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Whether everything that was let go so far was let go without an error. */
+    public boolean closedWell() {
+        return closedWell;
     }
 }

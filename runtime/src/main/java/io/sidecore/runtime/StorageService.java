@@ -22,7 +22,6 @@ import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.function.BiFunction;
 import java.util.function.Function;
 
 /**
@@ -34,7 +33,7 @@ public final class StorageService {
 
     private record Exported(ExportedVolume settings, NbdExport export, VifHandle vif) {}
 
-    private final BiFunction<String, VolumeSettings, Medium> media;
+    private final Function<VolumeSettings, Medium> media;
     private final Function<VirtualInterface.Definition, VifHandle> spawner;
     private final Function<Definition, VirtualInterface.Definition> definitions;
     private final HostEvents events;
@@ -51,7 +50,7 @@ public final class StorageService {
     record Definition(String id, Route route, Placement placement) {}
 
     StorageService(
-            BiFunction<String, VolumeSettings, Medium> media,
+            Function<VolumeSettings, Medium> media,
             Function<Definition, VirtualInterface.Definition> definitions,
             Function<VirtualInterface.Definition, VifHandle> spawner,
             HostEvents events) {
@@ -73,7 +72,7 @@ public final class StorageService {
             throw new HostException("there is a volume " + name + " already");
         }
         try {
-            var medium = media.apply(name, settings);
+            var medium = media.apply(settings);
             var volume = new Volume(name, medium);
             volume.watch(why -> events.add("volume", name, "failed", why));
             volumes.put(name, new Held(volume, medium));

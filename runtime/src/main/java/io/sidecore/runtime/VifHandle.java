@@ -57,12 +57,18 @@ public final class VifHandle {
         return change(replyTo -> new Command.Place(placement, replyTo));
     }
 
+    /** Brings a guest's end; it is closed if the VIF has ended. */
     void connect(GuestEnd end) {
-        actor.tell(new Command.Connect(end));
+        change(replyTo -> new Command.Connect(end, replyTo)).exceptionally(ended -> {
+            end.close("VIF " + id + " has ended");
+            return null;
+        });
     }
 
+    /** May take as long as requests in flight may. */
     CompletionStage<VirtualInterface.Done> destroy(String reason) {
-        return change(replyTo -> new Command.Destroy(reason, replyTo));
+        return AskPattern.askWithStatus(
+                actor, replyTo -> new Command.Destroy(reason, replyTo), Duration.ofDays(1), system.scheduler());
     }
 
     private CompletionStage<VirtualInterface.Done> change(

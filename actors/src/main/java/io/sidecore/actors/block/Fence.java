@@ -23,6 +23,11 @@ public final class Fence {
         return true;
     }
 
+    /** One more is inside, let in by somebody who is: work that he hands on. Also while the gate is being closed; {@link #exit} once more. */
+    public void stay() {
+        state.incrementAndGet();
+    }
+
     /** Comes out. */
     public void exit() {
         if (state.decrementAndGet() == CLOSED) {

@@ -29,6 +29,9 @@ public interface Medium extends AutoCloseable {
      */
     void recover();
 
+    /** A loan for a write ({@link Store#lend}) has ended without its request having been served: nobody puts anything into it any more. */
+    default void settle(long offset, long length) {}
+
     /** Lets it go. Its stores must have been fenced or have ended. */
     @Override
     void close();

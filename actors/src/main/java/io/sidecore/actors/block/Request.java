@@ -38,6 +38,7 @@ public final class Request {
     private Slab slab;
     private int position;
     private MemorySegment lent;
+    private boolean unsettled;
     private Extents extents;
     private Errno error = Errno.OK;
 
@@ -72,6 +73,7 @@ public final class Request {
         slab = predecessor.slab;
         position = predecessor.position;
         lent = predecessor.lent;
+        unsettled = predecessor.unsettled;
         sequence = predecessor.sequence;
         replays = predecessor.replays;
     }
@@ -88,6 +90,14 @@ public final class Request {
         this.slab = null;
         this.position = 0;
         this.lent = memory;
+        this.unsettled = op == BlockOp.WRITE;
+    }
+
+    /** Ends the loan of a write; true the first time. */
+    public boolean settle() {
+        var first = unsettled;
+        unsettled = false;
+        return first;
     }
 
     /** Whether its payload is memory that a store has lent. */

@@ -30,7 +30,7 @@ public interface Store extends AutoCloseable {
 
     /**
      * Lends the medium's own memory as the payload of a large request, so that nothing is copied. A read's is read-only and shows the medium at the time it is looked at, between the request and its answer. What is put into a write's is on the
-     * medium at once, before the request is served: allowed, since a write that was asked for and not answered may be there, not there, or there in part. Who lends takes the request itself soon after, and answers it.
+     * medium at once, before the request is served: allowed, since a write that was asked for and not answered may be there, not there, or there in part. So it is also if the store is fenced in between: each payload is put there once, before its request is first served, and never over what was written later. If the request is not going to be served, {@link Medium#settle} says so.
      *
      * @return exactly this range, valid as long as the volume has queues; null if it has none to lend, or the range is not all there
      */

@@ -124,6 +124,9 @@ public final class CoreLoop implements Executor {
     private long now;
     private long lastWork;
     private long taskNumber;
+    /** Counts all that runs on the loop, tasks or not. */
+    private long watched;
+
     private long lastComplaint;
     private int readyChannels;
     private Readiness hot;
@@ -363,7 +366,6 @@ public final class CoreLoop implements Executor {
             }
             taskNumber++;
             run++;
-            running.setOpaque(taskNumber);
             guarded(task);
             if (clock.nanos() - began > turnNanos) {
                 break;
@@ -374,7 +376,6 @@ public final class CoreLoop implements Executor {
         }
         signals.clear();
         if (run > 0) {
-            running.setOpaque(0);
             counters.tasks.add(run);
         }
         return run;
@@ -441,6 +442,7 @@ public final class CoreLoop implements Executor {
 
     private void ready(SelectionKey key) {
         readyChannels++;
+        running.setOpaque(++watched);
         try {
             hot = (Readiness) key.attachment();
             hot.ready(key.readyOps());
@@ -449,6 +451,7 @@ public final class CoreLoop implements Executor {
         } catch (Throwable t) {
             failed(t);
         }
+        running.setOpaque(0);
     }
 
     private void arrived() {
@@ -458,11 +461,13 @@ public final class CoreLoop implements Executor {
     }
 
     private void guarded(Runnable task) {
+        running.setOpaque(++watched);
         try {
             task.run();
         } catch (Throwable t) {
             failed(t);
         }
+        running.setOpaque(0);
     }
 
     private void failed(Throwable t) {

@@ -28,6 +28,9 @@ public interface GuestEnd {
     /** A store gave back a request that was replaced meanwhile: its memory is no longer held by it. */
     void release(Request orphan);
 
+    /** The queue ends and serves nothing more: what the guest has asked already, and was not received, is refused where the protocol has words for it. */
+    void refuseRest();
+
     /** Whether every answer has left, or none can leave any more; {@link Queue#ready()} is called when that becomes so. */
     boolean flushed();
 

@@ -224,9 +224,17 @@ public final class Queue {
 
     /** Memory of the medium in place of a payload of the guest end's, where nothing stands between that wants to see it; null for none. On the loop. */
     public MemorySegment lend(BlockOp op, long offset, int length) {
-        return life.is(State.RUNNING) && route.interposers().isEmpty()
-                ? port.store().lend(op, offset, length)
-                : null;
+        if (!life.is(State.RUNNING)
+                || !route.interposers().isEmpty()
+                || op.changes() && route.attachment().readOnly()) {
+            return null;
+        }
+        return port.store().lend(op, offset, length);
+    }
+
+    /** A write that was {@linkplain #lend lent} memory will not be served any more. */
+    public void settle(long offset, long length) {
+        route.volume().settle(offset, length);
     }
 
     // --- a generation
@@ -267,6 +275,12 @@ public final class Queue {
     private void abandon(RuntimeException e) {
         LOG.error("queue {}: cannot be served through {}", name, route, e);
         closing = "it cannot be served: " + e.getMessage();
+        if (change != null) {
+            change.done()
+                    .completeExceptionally(new NotServedException(
+                            "queue " + name + " cannot be served so, and has ended: " + e.getMessage(), e));
+            change = null;
+        }
         closed();
     }
 
@@ -347,10 +361,20 @@ public final class Queue {
             brokenInARow = 0;
             loop.counters().requests.add(answered);
             stages.answered(loop.taskNumber(), answered);
-            end.answer(batch.take());
+            deliver(batch.take());
         }
         if (reopen) {
             loop.execute(this::stallIfDue);
+        }
+    }
+
+    /** Requests whose answers cannot be given would stay open for ever: then the queue ends. */
+    private void deliver(Request chain) {
+        try {
+            end.answer(chain);
+        } catch (RuntimeException e) {
+            LOG.error("queue {}: its guest cannot be answered", name, e);
+            close("its guest cannot be answered: " + e.getMessage());
         }
     }
 
@@ -381,7 +405,11 @@ public final class Queue {
         if (change == null) {
             change = changes.poll();
         }
-        loop.arm(patience, stalledAt + limits.drainMax().toNanos());
+        // A change must not keep the guest waiting. At the end nobody waits, and a store that is slow is not to be
+        // replaced for
+        // everybody because one client leaves.
+        var patient = closing == null ? limits.drainMax() : limits.drainMax().plus(limits.stallMax());
+        loop.arm(patience, stalledAt + patient.toNanos());
         if (source != null) {
             source.stall();
         }
@@ -473,7 +501,7 @@ public final class Queue {
         sink = null;
         try {
             if (closing != null) {
-                giveBackAll(chainLost);
+                refuseAll(chainLost);
                 linger();
             } else {
                 reroute(chainLost);
@@ -535,9 +563,16 @@ public final class Queue {
         end.release(orphan);
     }
 
-    private void giveBackAll(boolean chainLost) {
-        ledger.replay(generation + 1, chainLost);
+    /** What was not answered will not be any more, and the guest is told so. */
+    private void refuseAll(boolean chainLost) {
+        replay.clear();
+        for (var request : ledger.replay(generation + 1, chainLost)) {
+            request.fail(Errno.ESHUTDOWN);
+            ledger.answer(request, generation + 1);
+            end.answer(request);
+        }
         generation++;
+        end.refuseRest();
     }
 
     private void closed() {

@@ -9,7 +9,6 @@ import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.function.UnaryOperator;
@@ -41,8 +40,8 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
 
     /** What a VIF is told and asked; privileged: a guest has no reference to it. */
     public sealed interface Command {
-        /** A guest brings another queue. */
-        record Connect(GuestEnd end) implements Command {}
+        /** A guest brings another queue. Answered once the VIF has taken or closed it. */
+        record Connect(GuestEnd end, ActorRef<StatusReply<Done>> replyTo) implements Command {}
 
         /** Puts an interposer at a position, 0 being nearest to the guest; a position beyond the end means the end. */
         record Insert(Interposer interposer, int position, ActorRef<StatusReply<Done>> replyTo) implements Command {}
@@ -64,6 +63,8 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
     }
 
     private record QueueClosed(Queue queue) implements Command {}
+
+    private record GoBack(Route former) implements Command {}
 
     /** What a change did, queue by queue. */
     public record Done(List<Queue.Changed> queues) {}
@@ -145,10 +146,12 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
                 .onMessage(Command.Inspect.class, this::inspect)
                 .onMessage(Command.Destroy.class, this::destroy)
                 .onMessage(QueueClosed.class, this::queueClosed)
+                .onMessage(GoBack.class, this::goBack)
                 .build();
     }
 
     private Behavior<Command> connect(Command.Connect connect) {
+        connect.replyTo().tell(StatusReply.success(new Done(List.of())));
         if (!life.is(State.ATTACHED)) {
             connect.end().close("VIF " + definition.id() + " is being destroyed");
             return this;
@@ -209,8 +212,22 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
         if (!life.is(State.ATTACHED)) {
             return refuse(replyTo, "it is being destroyed");
         }
-        route = new Route(change.apply(new ArrayList<>(route.interposers())), route.attachment());
-        return apply(queues.values().stream().map(q -> q.change(route, null)).toList(), replyTo);
+        var former = route;
+        route = new Route(change.apply(new ArrayList<>(former.interposers())), former.attachment());
+        var self = getContext().getSelf();
+        return apply(
+                queues.values().stream().map(q -> q.change(route, null)).toList(),
+                replyTo,
+                () -> self.tell(new GoBack(former)));
+    }
+
+    /** A route could not be served: whoever connects next, and who survived it, has the former one. */
+    private Behavior<Command> goBack(GoBack back) {
+        if (life.is(State.ATTACHED)) {
+            route = back.former();
+            queues.values().forEach(q -> q.change(route, null));
+        }
+        return this;
     }
 
     private Behavior<Command> move(Command.Move move) {
@@ -225,7 +242,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
                     "there is no loop " + move.loop() + "; there are "
                             + definition.loops().all().map(CoreLoop::name).toList());
         }
-        return apply(List.of(queue.change(null, loop.get())), move.replyTo());
+        return apply(List.of(queue.change(null, loop.get())), move.replyTo(), () -> {});
     }
 
     private Behavior<Command> place(Command.Place place) {
@@ -240,20 +257,29 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
                                 null,
                                 definition.loops().place(placement, n[0]++).orElseThrow()))
                         .toList(),
-                place.replyTo());
+                place.replyTo(),
+                () -> {});
     }
 
     private Behavior<Command> apply(
-            List<? extends CompletionStage<Queue.Changed>> changes, ActorRef<StatusReply<Done>> replyTo) {
-        // A queue that ends in the meantime has nothing to change any more.
-        var all = changes.stream()
-                .map(c -> c.toCompletableFuture().exceptionally(ended -> null))
-                .toList();
-        CompletableFuture.allOf(all.toArray(CompletableFuture[]::new))
-                .thenRun(() -> replyTo.tell(StatusReply.success(new Done(all.stream()
-                        .map(CompletableFuture::join)
-                        .filter(Objects::nonNull)
-                        .toList()))));
+            List<? extends CompletionStage<Queue.Changed>> changes,
+            ActorRef<StatusReply<Done>> replyTo,
+            Runnable onRefusal) {
+        var all = changes.stream().map(CompletionStage::toCompletableFuture).toList();
+        CompletableFuture.allOf(all.toArray(CompletableFuture[]::new)).whenComplete((done, failure) -> {
+            for (var one : all) {
+                if (one.isCompletedExceptionally() && one.exceptionNow() instanceof NotServedException refused) {
+                    onRefusal.run();
+                    replyTo.tell(StatusReply.error("VIF " + definition.id() + ": " + refused.getMessage()));
+                    return;
+                }
+            }
+            // A queue that ended in the meantime has nothing to change any more.
+            replyTo.tell(StatusReply.success(new Done(all.stream()
+                    .filter(one -> !one.isCompletedExceptionally())
+                    .map(CompletableFuture::join)
+                    .toList())));
+        });
         return this;
     }
 

@@ -3,6 +3,7 @@ package io.sidecore.actors.vif;
 import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.block.Medium;
+import io.sidecore.actors.block.MediumException;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Store;
 import io.sidecore.conf.AttachMode;
@@ -13,6 +14,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -28,6 +30,7 @@ public final class Volume {
     private final Medium medium;
     private final Set<Queue> queues = new LinkedHashSet<>();
     private final Set<Attachment> attachments = new LinkedHashSet<>();
+    private final Set<Store> givenUp = ConcurrentHashMap.newKeySet();
     private volatile Store store;
     private volatile String failure;
     private volatile Consumer<String> onFailure = why -> {};
@@ -91,6 +94,10 @@ public final class Volume {
         return attachment;
     }
 
+    void settle(long offset, long length) {
+        medium.settle(offset, length);
+    }
+
     synchronized void detach(Attachment attachment) {
         attachments.remove(attachment);
     }
@@ -111,15 +118,33 @@ public final class Volume {
      *
      * @throws io.sidecore.actors.block.MediumException if it still is not
      */
-    public synchronized void recover() {
+    public void recover() {
         if (failure == null) {
             return;
         }
+        if (!givenUp.isEmpty()) {
+            throw new MediumException(
+                    "a store that was given up can still reach the medium, and might undo what is written now; "
+                            + "recover the volume once it has answered, or start the host anew");
+        }
         medium.recover();
+        servesAgain();
+    }
+
+    private synchronized void servesAgain() {
         LOG.info("volume {} serves again; it had failed: {}", name, failure);
         store = medium.open();
         failure = null;
         queues.forEach(Queue::reopen);
+    }
+
+    /** Cuts a store off; until that is done, {@link #recover()} is refused. */
+    private CompletableFuture<Void> giveUp(Store former) {
+        givenUp.add(former);
+        return former.fence().toCompletableFuture().thenRun(() -> {
+            givenUp.remove(former);
+            former.close();
+        });
     }
 
     Store store() {
@@ -148,13 +173,13 @@ public final class Volume {
             return CompletableFuture.completedFuture(null);
         }
         LOG.info("volume {}: its store is being replaced", name);
-        store = medium.open();
         var all = new ArrayList<CompletableFuture<Void>>();
-        all.add(hung.fence().toCompletableFuture());
+        all.add(giveUp(hung));
+        store = medium.open();
         for (var queue : queues) {
             all.add(queue.reopen().toCompletableFuture());
         }
-        return CompletableFuture.allOf(all.toArray(CompletableFuture[]::new)).whenComplete((done, e) -> hung.close());
+        return CompletableFuture.allOf(all.toArray(CompletableFuture[]::new));
     }
 
     /** Gives it up: from now on every request is answered EIO. */
@@ -164,7 +189,7 @@ public final class Volume {
             failure = why;
             var given = store;
             store = new Failed(given);
-            given.fence().whenComplete((cleared, e) -> given.close());
+            giveUp(given);
             queues.forEach(Queue::reopen);
             onFailure.accept(why);
         }

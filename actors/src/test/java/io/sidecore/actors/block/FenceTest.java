@@ -36,6 +36,20 @@ class FenceTest {
     }
 
     @Test
+    void whoIsInsideMayLetAnotherStayThoughItIsBeingClosed() {
+        fence.enter();
+        var cleared = fence.close().toCompletableFuture();
+
+        fence.stay();
+        fence.exit();
+        assertThat(cleared).isNotDone();
+
+        fence.exit();
+        assertThat(cleared).isDone();
+        assertThat(fence.enter()).isFalse();
+    }
+
+    @Test
     void itIsClearWhenTheLastInsideHasLeft() {
         fence.enter();
         fence.enter();

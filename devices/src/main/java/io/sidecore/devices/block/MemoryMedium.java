@@ -2,6 +2,7 @@ package io.sidecore.devices.block;
 
 import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Capabilities;
+import io.sidecore.actors.block.Chain;
 import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.block.Extents;
 import io.sidecore.actors.block.Fence;
@@ -12,7 +13,9 @@ import io.sidecore.actors.block.Store;
 import io.sidecore.devices.linux.OffHeap;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Set;
 import java.util.concurrent.CompletionStage;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
@@ -43,7 +46,11 @@ public final class MemoryMedium implements Medium {
     private static final long GROWTH_MIN = 16L << 30;
 
     private static final int EXTENT_BITS = 16;
+    private static final int REGION_BITS = 21;
     private static final int DENSIFY_ATTEMPTS = 5;
+
+    /** A loop is held for a copy of so many bytes, not for more. */
+    private static final long AT_ONCE = 1 << 20;
 
     private final Arena arena = Arena.ofShared();
     private final MemorySegment memory;
@@ -52,7 +59,9 @@ public final class MemoryMedium implements Medium {
     private volatile long limit;
     private final AtomicIntegerArray written;
     private final AtomicLong allocated = new AtomicLong();
-    private final ExecutorService densifier = densifier();
+    private final Set<Integer> toDensify = ConcurrentHashMap.newKeySet();
+    private final RegionPins pins;
+    private final ExecutorService background = background();
 
     /**
      * A medium that reads as zeroes.
@@ -77,18 +86,19 @@ public final class MemoryMedium implements Medium {
         // A huge page for every first small write would undo the sparseness.
         OffHeap.noHugePages(memory);
         this.written = new AtomicIntegerArray((int) Math.ceilDiv(capacity, OffHeap.HUGE_PAGE));
+        this.pins = new RegionPins(written.length());
     }
 
-    /** One thread that comes when a region of {@link OffHeap#HUGE_PAGE} has been written throughout, and goes again. */
-    private static ExecutorService densifier() {
+    /** One thread for what takes too long for a loop. Started here: a thread that a pinned loop starts stays on the loop's core. */
+    private static ExecutorService background() {
         var executor = new ThreadPoolExecutor(
                 1,
                 1,
-                1,
+                0,
                 TimeUnit.SECONDS,
                 new LinkedBlockingQueue<>(),
                 Thread.ofPlatform().daemon().name("sidecore-memory").factory());
-        executor.allowCoreThreadTimeOut(true);
+        executor.prestartAllCoreThreads();
         return executor;
     }
 
@@ -119,9 +129,8 @@ public final class MemoryMedium implements Medium {
             limit = bytes;
         }
         size = bytes;
-        if (bytes < before) {
-            clear(bytes, before - bytes);
-        }
+        // When it grows, too: a write that was under way when it shrank may have reached beyond the end.
+        clear(Math.min(bytes, before), Math.abs(before - bytes));
     }
 
     /** Memory does not fail. */
@@ -133,9 +142,9 @@ public final class MemoryMedium implements Medium {
 
     @Override
     public void close() {
-        densifier.shutdownNow();
+        background.shutdownNow();
         try {
-            densifier.awaitTermination(1, TimeUnit.MINUTES);
+            background.awaitTermination(1, TimeUnit.MINUTES);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
@@ -165,11 +174,38 @@ public final class MemoryMedium implements Medium {
     }
 
     private boolean write(long offset, MemorySegment from, long position, int length) {
-        if (!allocate(offset, length)) {
-            return false;
+        pin(offset, length);
+        try {
+            if (!allocate(offset, length)) {
+                return false;
+            }
+            OffHeap.copy(from, position, memory, offset, length);
+            return true;
+        } finally {
+            settle(offset, length);
         }
-        OffHeap.copy(from, position, memory, offset, length);
-        return true;
+    }
+
+    private void pin(long offset, long length) {
+        pins.pin(region(offset), region(offset + length - 1));
+    }
+
+    @Override
+    public void settle(long offset, long length) {
+        pins.unpin(region(offset), region(offset + length - 1));
+    }
+
+    private static int region(long offset) {
+        return (int) (offset >>> REGION_BITS);
+    }
+
+    private MemorySegment lendForWriting(long offset, int length) {
+        pin(offset, length);
+        if (allocate(offset, length)) {
+            return memory.asSlice(offset, length);
+        }
+        settle(offset, length);
+        return null;
     }
 
     private boolean isWritten(long offset, long length) {
@@ -206,24 +242,37 @@ public final class MemoryMedium implements Medium {
         if ((before & bit) != 0) {
             allocated.addAndGet(-EXTENT);
         } else if ((before | bit) == -1) {
-            densifier.execute(() -> densify(region));
+            densifySoon(region);
         }
         return true;
     }
 
-    /** Makes the range read as zeroes; extents that lie in it completely give their memory back. */
+    /** Makes the range read as zeroes; extents that lie in it completely give their memory back, unless somebody is writing near. */
     private void clear(long offset, long length) {
         while (length > 0) {
+            var run = Math.min(length, OffHeap.HUGE_PAGE - (offset & OffHeap.HUGE_PAGE - 1));
+            var claimed = pins.claim(region(offset));
+            try {
+                clear(offset, run, claimed);
+            } finally {
+                if (claimed) {
+                    pins.unclaim(region(offset));
+                }
+            }
+            offset += run;
+            length -= run;
+        }
+    }
+
+    private void clear(long offset, long length, boolean giveBack) {
+        while (length > 0) {
             var run = Math.min(length, EXTENT - (offset & EXTENT - 1));
-            var extent = offset >>> EXTENT_BITS;
-            if (isWritten(extent)) {
-                if (run == EXTENT) {
-                    var whole = run;
-                    while (whole + EXTENT <= length && isWritten(offset + whole >>> EXTENT_BITS)) {
-                        whole += EXTENT;
+            if (isWritten(offset >>> EXTENT_BITS)) {
+                if (run == EXTENT && giveBack) {
+                    while (run + EXTENT <= length && isWritten(offset + run >>> EXTENT_BITS)) {
+                        run += EXTENT;
                     }
-                    release(offset, whole);
-                    run = whole;
+                    release(offset, run);
                 } else {
                     memory.asSlice(offset, run).fill((byte) 0);
                 }
@@ -237,9 +286,8 @@ public final class MemoryMedium implements Medium {
         OffHeap.release(memory.asSlice(offset, length));
         for (var extent = offset >>> EXTENT_BITS; extent < offset + length >>> EXTENT_BITS; extent++) {
             var bit = 1 << (extent & 31);
-            if ((written.getAndUpdate((int) (extent >>> 5), bits -> bits & ~bit) & bit) != 0) {
-                allocated.addAndGet(-EXTENT);
-            }
+            written.getAndUpdate((int) (extent >>> 5), bits -> bits & ~bit);
+            allocated.addAndGet(-EXTENT);
         }
     }
 
@@ -256,6 +304,15 @@ public final class MemoryMedium implements Medium {
         return found;
     }
 
+    private void densifySoon(int region) {
+        if (toDensify.add(region)) {
+            background.execute(() -> {
+                toDensify.remove(region);
+                densify(region);
+            });
+        }
+    }
+
     private void densify(int region) {
         var range = memory.asSlice(region * OffHeap.HUGE_PAGE, OffHeap.HUGE_PAGE);
         for (var attempt = 0; attempt < DENSIFY_ATTEMPTS && !OffHeap.hugePages(range); attempt++) {
@@ -264,7 +321,7 @@ public final class MemoryMedium implements Medium {
         }
     }
 
-    /** Serves on the caller's thread; nothing is ever left for later. */
+    /** Serves on the caller's thread, but for what would hold it too long. */
     private final class MemoryStore implements Store {
         private final Fence fence = new Fence();
 
@@ -288,12 +345,50 @@ public final class MemoryMedium implements Medium {
             }
             try {
                 for (var r = chain; r != null; r = r.next()) {
+                    if (takesLong(r)) {
+                        return serveInPart(chain, later);
+                    }
+                }
+                for (var r = chain; r != null; r = r.next()) {
                     serve(r);
                 }
                 return chain;
             } finally {
                 fence.exit();
             }
+        }
+
+        private boolean takesLong(Request r) {
+            return r.length() > AT_ONCE && r.op() != BlockOp.STATUS && r.op() != BlockOp.CACHE && !isInPlace(r);
+        }
+
+        private Request serveInPart(Request chain, Completions later) {
+            var now = new Chain();
+            while (chain != null) {
+                var following = chain.unlink();
+                if (takesLong(chain)) {
+                    var large = chain;
+                    background.execute(() -> serveLater(large, later));
+                } else {
+                    serve(chain);
+                    now.add(chain);
+                }
+                chain = following;
+            }
+            return now.take();
+        }
+
+        private void serveLater(Request large, Completions later) {
+            if (fence.enter()) {
+                try {
+                    serve(large);
+                } finally {
+                    fence.exit();
+                }
+            } else {
+                large.fail(Errno.RETURNED);
+            }
+            later.complete(large);
         }
 
         @Override
@@ -307,7 +402,7 @@ public final class MemoryMedium implements Medium {
                         isWritten(offset, length)
                                 ? memory.asSlice(offset, length).asReadOnly()
                                 : null;
-                    case WRITE -> allocate(offset, length) ? memory.asSlice(offset, length) : null;
+                    case WRITE -> lendForWriting(offset, length);
                     default -> null;
                 };
             } finally {
@@ -316,6 +411,9 @@ public final class MemoryMedium implements Medium {
         }
 
         private void serve(Request r) {
+            if (r.op() == BlockOp.WRITE && isInPlace(r) && r.settle()) {
+                settle(r.offset(), r.length());
+            }
             if (r.offset() > size - r.length()) {
                 r.fail(r.op().changes() ? Errno.ENOSPC : Errno.EIO);
                 return;

@@ -35,7 +35,7 @@ final class Libc {
     private static final int MAP_NORESERVE = System.getProperty("os.arch").startsWith("ppc") ? 0x40 : 0x4000;
 
     private static final Linker LINKER = Linker.nativeLinker();
-    private static final Linker.Option ERRNO = Linker.Option.captureCallState("errno");
+    static final Linker.Option ERRNO = Linker.Option.captureCallState("errno");
     private static final VarHandle CAPTURED_ERRNO =
             Linker.Option.captureStateLayout().varHandle(PathElement.groupElement("errno"));
 
@@ -161,7 +161,8 @@ final class Libc {
         }
     }
 
-    private static MemorySegment state() {
+    /** Of the calling thread. */
+    static MemorySegment state() {
         return STATE.get();
     }
 
@@ -169,11 +170,11 @@ final class Libc {
         return result == -1 ? captured(state) : 0;
     }
 
-    private static int captured(MemorySegment state) {
+    static int captured(MemorySegment state) {
         return (int) CAPTURED_ERRNO.get(state, 0L);
     }
 
-    private static MethodHandle function(String name, FunctionDescriptor type, Linker.Option... options) {
+    static MethodHandle function(String name, FunctionDescriptor type, Linker.Option... options) {
         MethodHandle anywhere = LINKER.downcallHandle(type, options);
         return LINKER.defaultLookup().find(name).map(anywhere::bindTo).orElseGet(() -> missing(name, anywhere));
     }
@@ -189,7 +190,7 @@ final class Libc {
     }
 
     /** A downcall throws nothing checked. */
-    private static RuntimeException unchecked(Throwable t) {
+    static RuntimeException unchecked(Throwable t) {
         if (t instanceof Error error) {
             throw error;
         }

@@ -129,7 +129,12 @@ public final class OffHeap {
             // Undoes noHugePages, without which the kernel would not do it.
             Libc.advise(range, Libc.MADV_HUGEPAGE);
         }
-        return Libc.advise(range, Libc.MADV_COLLAPSE) == 0;
+        var done = Libc.advise(range, Libc.MADV_COLLAPSE) == 0;
+        if (Page.HUGE_UNASKED) {
+            // One mapping for all again, however many regions: their number is limited. Huge pages that are there stay.
+            Libc.advise(range, Libc.MADV_NOHUGEPAGE);
+        }
+        return done;
     }
 
     private static void unmap(MemorySegment whole) {

@@ -1,5 +1,6 @@
 package io.sidecore.devices.nbd;
 
+import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.SlabPool;
 import io.sidecore.actors.vif.GuestEnd;
@@ -7,6 +8,7 @@ import io.sidecore.actors.vif.Queue;
 import io.sidecore.actors.vif.Stages;
 import io.sidecore.devices.transport.Transport;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
@@ -16,7 +18,7 @@ import org.slf4j.LoggerFactory;
 public final class NbdConnection implements GuestEnd, Transport.Listener {
     private static final Logger LOG = LoggerFactory.getLogger(NbdConnection.class);
 
-    /** Times in a row that requests are looked for behind refused ones. */
+    /** Times in a row that it reads, or looks for requests behind refused ones. */
     private static final int MAX_ROUNDS = 16;
 
     /** Pieces of lent memory, and replies between them, that go in one system call. */
@@ -26,7 +28,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     private static final int AT_ONCE = 64 << 10;
 
     private final Transport transport;
-    private final NbdExport export;
+    private final NbdSession session;
     private final SlabPool pool;
     private final ByteBuffer early;
     private final Consumer<NbdConnection> onClosed;
@@ -40,19 +42,25 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     private boolean signalDue;
     private boolean starvedBefore;
     private boolean broken;
+    private boolean ending;
     private boolean closed;
 
     /**
-     * A connection whose client has chosen {@code export}.
+     * A connection whose client has chosen an export.
      *
+     * @param session what was agreed on
      * @param early what the client sent behind its choice
      * @param onClosed told when it has ended
      */
     public NbdConnection(
-            Transport transport, NbdExport export, SlabPool pool, ByteBuffer early, Consumer<NbdConnection> onClosed) {
+            Transport transport,
+            NbdSession session,
+            SlabPool pool,
+            ByteBuffer early,
+            Consumer<NbdConnection> onClosed) {
         this.onClosed = onClosed;
         this.transport = transport;
-        this.export = export;
+        this.session = session;
         this.pool = pool;
         this.early = early;
     }
@@ -61,8 +69,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     public void attach(Queue queue) {
         if (codec == null) {
             this.queue = queue;
-            codec = new NbdTransmission(
-                    export.size().getAsLong(), queue.limits().inFlightBytes(), queue.ledger(), pool, queue::lend);
+            codec = new NbdTransmission(session, queue.limits().inFlightBytes(), queue.ledger(), pool, lender(queue));
             var room = codec.receiveBuffer();
             var bytes = early.remaining();
             room.put(early);
@@ -71,6 +78,20 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         transport.attach(queue.loop(), this);
         mayRead = true;
         transport.interest(true, blocked);
+    }
+
+    private static NbdTransmission.Lender lender(Queue queue) {
+        return new NbdTransmission.Lender() {
+            @Override
+            public MemorySegment lend(BlockOp op, long offset, int length) {
+                return queue.lend(op, offset, length);
+            }
+
+            @Override
+            public void settle(long offset, long length) {
+                queue.settle(offset, length);
+            }
+        };
     }
 
     @Override
@@ -158,7 +179,8 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
                 return null;
             }
             var chain = codec.decode(queue.generation());
-            var refused = refuse();
+            var refused = codec.refused() > 0;
+            signalSoon();
             queue.stages().lap(Stages.DEMULTIPLEX);
             if (chain != null) {
                 return chain;
@@ -185,6 +207,11 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
                 transport.interest(false, false);
                 return null;
             }
+            if (++rounds > MAX_ROUNDS) {
+                // However much it sends, what is dropped included: others have their turn.
+                queue.ready();
+                return null;
+            }
             var wanted = room.remaining();
             var bytes = read(room);
             queue.stages().lap(Stages.QUEUE);
@@ -205,18 +232,6 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         pair[0] = room;
         pair[1] = behind;
         return (int) transport.read(pair);
-    }
-
-    private boolean refuse() {
-        var first = codec.refused();
-        for (var request = first; request != null; ) {
-            var following = request.unlink();
-            queue.ledger().answer(request, queue.generation());
-            codec.encode(request);
-            request = following;
-        }
-        signalSoon();
-        return first != null;
     }
 
     @Override
@@ -294,6 +309,31 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     }
 
     @Override
+    public void refuseRest() {
+        if (closed || ending) {
+            return;
+        }
+        codec.shutDown();
+        try {
+            for (var rounds = 0; rounds < MAX_ROUNDS && !codec.disconnected(); rounds++) {
+                codec.decode(queue.generation());
+                if (codec.refused() == 0 && !receiveMore()) {
+                    break;
+                }
+            }
+        } catch (NbdProtocolException | IOException e) {
+            LOG.debug("{}: what came while it ended was not answered: {}", queue.name(), e.getMessage());
+        }
+    }
+
+    private boolean receiveMore() throws IOException {
+        var room = codec.receiveBuffer();
+        var bytes = room == null ? 0 : read(room);
+        codec.received(Math.max(bytes, 0));
+        return bytes > 0;
+    }
+
+    @Override
     public boolean flushed() {
         flush();
         return closed || broken || !codec.hasPending();
@@ -314,7 +354,9 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         }
     }
 
+    /** On the client's part, or for its fault: there is nobody left to whom a refusal would say something. */
     private void end(String reason) {
+        ending = true;
         transport.interest(false, false);
         queue.close(reason);
     }
@@ -325,7 +367,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             return;
         }
         closed = true;
-        LOG.info("{} ended: {}", queue == null ? "export " + export.name() : queue.name(), reason);
+        LOG.info("{} ended: {}", queue == null ? "export " + session.export().name() : queue.name(), reason);
         transport.close();
         onClosed.accept(this);
         if (codec != null) {

@@ -1,6 +1,7 @@
 package io.sidecore.devices.nbd;
 
 import io.sidecore.actors.block.Capabilities;
+import io.sidecore.actors.block.Store;
 import io.sidecore.actors.vif.Attachment;
 import java.util.function.LongSupplier;
 
@@ -18,7 +19,42 @@ public record NbdExport(String name, LongSupplier size, boolean readOnly, Capabi
         return new NbdExport(name, attachment.volume()::size, attachment.readOnly(), attachment.capabilities());
     }
 
-    int transmissionFlags() {
-        return Nbd.FLAG_HAS_FLAGS | Nbd.FLAG_SEND_FLUSH | (capabilities.sharedFlush() ? Nbd.FLAG_CAN_MULTI_CONN : 0);
+    /** In a few words, for a person who chooses among exports. */
+    String description() {
+        return "volume " + name + (readOnly ? ", read-only" : "");
+    }
+
+    /** The size to tell a client: whole blocks, since it could not reach the rest (proto.md, "Size constraints"). */
+    public long toldSize() {
+        var bytes = size.getAsLong();
+        return bytes - bytes % capabilities.sizes().minimum();
+    }
+
+    /** The largest payload of a request: the volume's limit, or ours. */
+    int maxPayload() {
+        return Math.min(capabilities.sizes().maximum(), Nbd.MAX_PAYLOAD);
+    }
+
+    /** Of what the volume can do, what this client can use (proto.md, "Transmission flags"). */
+    int transmissionFlags(boolean structured) {
+        var zeroes = !readOnly && can(capabilities.writeZeroes());
+        return Nbd.FLAG_HAS_FLAGS
+                | flag(readOnly, Nbd.FLAG_READ_ONLY)
+                | flag(can(capabilities.flush()), Nbd.FLAG_SEND_FLUSH)
+                | flag(can(capabilities.fua()), Nbd.FLAG_SEND_FUA)
+                | flag(!readOnly && can(capabilities.trim()), Nbd.FLAG_SEND_TRIM)
+                | flag(zeroes, Nbd.FLAG_SEND_WRITE_ZEROES)
+                | flag(zeroes && can(capabilities.fastZero()), Nbd.FLAG_SEND_FAST_ZERO)
+                | flag(structured, Nbd.FLAG_SEND_DF)
+                | flag(capabilities.sharedFlush(), Nbd.FLAG_CAN_MULTI_CONN)
+                | flag(can(capabilities.cache()), Nbd.FLAG_SEND_CACHE);
+    }
+
+    private static boolean can(Store.Answer answer) {
+        return answer != Store.Answer.NONE;
+    }
+
+    private static int flag(boolean set, int flag) {
+        return set ? flag : 0;
     }
 }

@@ -1,9 +1,13 @@
 package io.sidecore.devices.nbd;
 
+import io.sidecore.actors.block.Capabilities.BlockSizes;
+import io.sidecore.conf.TlsSettings;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.BitSet;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -17,13 +21,14 @@ public final class NbdHandshake {
     /** Options a client may send before it has to choose. */
     static final int MAX_OPTIONS = 64;
 
-    private static final int MAX_NAME = 4096;
-    private static final int PREFERRED_BLOCK = 4096;
+    /** Unsent answers, about: beyond that no option is looked at until the client has taken them. */
+    static final int MAX_OUTPUT = 64 << 10;
 
     private enum Step {
         CLIENT_FLAGS,
         OPTION,
         SKIP,
+        STARTTLS,
         DONE
     }
 
@@ -33,13 +38,44 @@ public final class NbdHandshake {
     private boolean noZeroes;
     private long skip;
     private int options;
-    private NbdExport chosen;
+    private boolean shuttingDown;
+    private boolean structured;
+    private NbdExport contextOf;
+    private final Map<NbdExport, Long> sizes = new HashMap<>();
+    private NbdSession chosen;
+    private TlsSettings.Mode tls;
+    private boolean secure;
 
-    /** A handshake about these exports; the first one also answers to the empty name. */
+    /** A handshake about these exports, without TLS; the first one also answers to the empty name. */
     public NbdHandshake(List<NbdExport> exports) {
+        this(exports, TlsSettings.Mode.OFF);
+    }
+
+    /** The same, with TLS offered or required: the modes SELECTIVETLS, in which no export is TLS-only, and FORCEDTLS of proto.md. */
+    public NbdHandshake(List<NbdExport> exports, TlsSettings.Mode tls) {
+        this.tls = tls;
         this.exports = List.copyOf(exports);
         out.putLong(Nbd.NBDMAGIC).putLong(Nbd.IHAVEOPT).putShort((short)
                 (Nbd.FLAG_FIXED_NEWSTYLE | Nbd.FLAG_NO_ZEROES));
+    }
+
+    /** From now on whatever the client asks is refused with NBD_REP_ERR_SHUTDOWN, and an abort acknowledged (proto.md, "Termination of the session during option haggling"). */
+    void shutDown() {
+        shuttingDown = true;
+    }
+
+    /** Whether the client shall begin TLS now: send the rest of the output, then go on with {@link #secured()} over TLS. */
+    public boolean startsTls() {
+        return step == Step.STARTTLS;
+    }
+
+    /** What comes from now on comes over TLS. Nothing negotiated before counts (proto.md, NBD_OPT_STARTTLS); the client's flags are not negotiation, and are not sent again. */
+    public void secured() {
+        secure = true;
+        structured = false;
+        contextOf = null;
+        sizes.clear();
+        step = Step.OPTION;
     }
 
     /** Whether it is over: send the rest of the output, then go on with {@link #chosen()} or close. */
@@ -47,8 +83,8 @@ public final class NbdHandshake {
         return step == Step.DONE;
     }
 
-    /** The export the client chose; empty if it left without. */
-    public Optional<NbdExport> chosen() {
+    /** The export the client chose, and what was agreed on; empty if it left without. */
+    public Optional<NbdSession> chosen() {
         return Optional.ofNullable(chosen);
     }
 
@@ -64,12 +100,13 @@ public final class NbdHandshake {
     }
 
     /**
-     * Consumes as much of {@code in} as makes sense, stopping right behind the option by which the client chose: what remains belongs to the transmission phase.
+     * Consumes as much of {@code in} as makes sense, stopping right behind the option by which the client chose: what remains belongs to the transmission phase. While there is too much unsent output
+     * nothing is consumed: send it and feed again.
      *
      * @throws NbdProtocolException if the client does not speak the protocol
      */
     public void feed(ByteBuffer in) throws NbdProtocolException {
-        while (step != Step.DONE) {
+        while (step != Step.DONE && step != Step.STARTTLS && out.position() < MAX_OUTPUT) {
             if (step == Step.SKIP) {
                 var n = (int) Math.min(skip, in.remaining());
                 in.position(in.position() + n);
@@ -93,6 +130,13 @@ public final class NbdHandshake {
         if ((flags & ~(Nbd.FLAG_FIXED_NEWSTYLE | Nbd.FLAG_NO_ZEROES)) != 0) {
             throw new NbdProtocolException("client flags 0x%x are unknown".formatted(flags));
         }
+        if ((flags & Nbd.FLAG_FIXED_NEWSTYLE) == 0) {
+            // proto.md, "TLS support": without fixed newstyle there is no TLS, and no option can be refused.
+            if (tls == TlsSettings.Mode.REQUIRE) {
+                throw new NbdProtocolException("the client knows no fixed newstyle, and so no TLS, which is required");
+            }
+            tls = TlsSettings.Mode.OFF;
+        }
         noZeroes = (flags & Nbd.FLAG_NO_ZEROES) != 0;
         step = Step.OPTION;
     }
@@ -113,7 +157,10 @@ public final class NbdHandshake {
                 throw new NbdProtocolException("export name of " + length + " bytes");
             }
             in.position(at + 16);
-            reply(option, Nbd.REP_ERR_TOO_BIG, "option of " + length + " bytes; at most " + MAX_OPTION);
+            reply(
+                    option,
+                    plain(option) ? Nbd.REP_ERR_TLS_REQD : Nbd.REP_ERR_TOO_BIG,
+                    "option of " + length + " bytes; at most " + MAX_OPTION);
             skip = length;
             step = Step.SKIP;
             return true;
@@ -125,14 +172,25 @@ public final class NbdHandshake {
         var data = new byte[(int) length];
         in.position(at + 16);
         in.get(data);
+        if (shuttingDown && option != Nbd.OPT_ABORT) {
+            refuseToGoOn(option);
+            return true;
+        }
+        if (plain(option)) {
+            refusePlain(option);
+            return true;
+        }
         switch (option) {
             case Nbd.OPT_EXPORT_NAME -> exportName(data);
             case Nbd.OPT_ABORT -> {
                 reply(option, Nbd.REP_ACK, new byte[0]);
                 step = Step.DONE;
             }
+            case Nbd.OPT_STARTTLS -> startTls(data, in);
             case Nbd.OPT_LIST -> list(data);
             case Nbd.OPT_INFO, Nbd.OPT_GO -> info(option, data);
+            case Nbd.OPT_STRUCTURED_REPLY -> structuredReply(data);
+            case Nbd.OPT_LIST_META_CONTEXT, Nbd.OPT_SET_META_CONTEXT -> metaContext(option, data);
             default -> reply(option, Nbd.REP_ERR_UNSUP, "option " + option + " is not supported");
         }
         return true;
@@ -144,18 +202,64 @@ public final class NbdHandshake {
         }
     }
 
+    private void refuseToGoOn(int option) throws NbdProtocolException {
+        if (option == Nbd.OPT_EXPORT_NAME) {
+            // There is no way to refuse it but to close.
+            throw new NbdProtocolException("the host is stopping");
+        }
+        reply(option, Nbd.REP_ERR_SHUTDOWN, "the host is stopping");
+    }
+
+    /** Whether it may not be answered before TLS (proto.md, "FORCEDTLS mode"). */
+    private boolean plain(int option) {
+        return tls == TlsSettings.Mode.REQUIRE && !secure && option != Nbd.OPT_STARTTLS && option != Nbd.OPT_ABORT;
+    }
+
+    private void refusePlain(int option) throws NbdProtocolException {
+        if (option == Nbd.OPT_EXPORT_NAME) {
+            throw new NbdProtocolException("the client asked for an export without TLS, which is required");
+        }
+        reply(option, Nbd.REP_ERR_TLS_REQD, "TLS is required: connect by nbds://");
+    }
+
+    private void startTls(byte[] data, ByteBuffer in) throws NbdProtocolException {
+        if (tls == TlsSettings.Mode.OFF) {
+            reply(Nbd.OPT_STARTTLS, Nbd.REP_ERR_UNSUP, "TLS is not supported");
+        } else if (secure) {
+            reply(Nbd.OPT_STARTTLS, Nbd.REP_ERR_INVALID, "this is TLS already");
+        } else if (data.length != 0) {
+            reply(Nbd.OPT_STARTTLS, Nbd.REP_ERR_INVALID, "STARTTLS takes no data");
+        } else if (in.hasRemaining()) {
+            // Whoever sits in between may have put them there, to be taken for what the client says over TLS.
+            throw new NbdProtocolException(
+                    in.remaining() + " bytes came behind STARTTLS in plain, before it was acknowledged");
+        } else {
+            reply(Nbd.OPT_STARTTLS, Nbd.REP_ACK, new byte[0]);
+            step = Step.STARTTLS;
+        }
+    }
+
     private void exportName(byte[] data) throws NbdProtocolException {
         var name = new String(data, StandardCharsets.UTF_8);
         // proto.md: there is no way to refuse but to close.
         var export = find(name)
                 .orElseThrow(() -> new NbdProtocolException("export '" + printable(name) + "' does not exist"));
         room(8 + 2 + 124);
-        out.putLong(export.size().getAsLong()).putShort((short) export.transmissionFlags());
+        out.putLong(sizeOf(export)).putShort((short) export.transmissionFlags(structured));
         if (!noZeroes) {
             out.put(new byte[124]);
         }
-        chosen = export;
+        choose(export);
+    }
+
+    private void choose(NbdExport export) {
+        chosen = new NbdSession(export, sizeOf(export), structured, contextOf == export);
         step = Step.DONE;
+    }
+
+    /** The same in every answer: a client that asked by INFO gets the same by GO, even if the volume is resized in between. */
+    private long sizeOf(NbdExport export) {
+        return sizes.computeIfAbsent(export, NbdExport::toldSize);
     }
 
     private void list(byte[] data) {
@@ -165,12 +269,14 @@ public final class NbdHandshake {
         }
         for (var export : exports) {
             var name = export.name().getBytes(StandardCharsets.UTF_8);
+            var description = export.description().getBytes(StandardCharsets.UTF_8);
             reply(
                     Nbd.OPT_LIST,
                     Nbd.REP_SERVER,
-                    ByteBuffer.allocate(4 + name.length)
+                    ByteBuffer.allocate(4 + name.length + description.length)
                             .putInt(name.length)
                             .put(name)
+                            .put(description)
                             .array());
         }
         reply(Nbd.OPT_LIST, Nbd.REP_ACK, new byte[0]);
@@ -183,7 +289,7 @@ public final class NbdHandshake {
             return;
         }
         var nameLength = data.getInt();
-        if (nameLength < 0 || nameLength > MAX_NAME || nameLength > data.remaining() - 2) {
+        if (nameLength < 0 || nameLength > Nbd.MAX_STRING || nameLength > data.remaining() - 2) {
             reply(option, Nbd.REP_ERR_INVALID, "the export name does not fit in the option");
             return;
         }
@@ -205,8 +311,8 @@ public final class NbdHandshake {
                 Nbd.REP_INFO,
                 ByteBuffer.allocate(12)
                         .putShort((short) Nbd.INFO_EXPORT)
-                        .putLong(export.size().getAsLong())
-                        .putShort((short) export.transmissionFlags())
+                        .putLong(sizeOf(export))
+                        .putShort((short) export.transmissionFlags(structured))
                         .array());
         var answered = new BitSet();
         while (data.hasRemaining()) {
@@ -216,34 +322,101 @@ public final class NbdHandshake {
                 more(option, one, export);
             }
         }
+        if (!answered.get(Nbd.INFO_BLOCK_SIZE) && !export.capabilities().sizes().equals(BlockSizes.ANY)) {
+            // Not asked for, but a client that keeps to it is served better (proto.md, "Size constraints").
+            more(option, Nbd.INFO_BLOCK_SIZE, export);
+        }
         reply(option, Nbd.REP_ACK, new byte[0]);
         if (option == Nbd.OPT_GO) {
-            chosen = export;
-            step = Step.DONE;
+            choose(export);
         }
     }
 
     private void more(int option, int wanted, NbdExport export) {
-        if (wanted == Nbd.INFO_NAME) {
-            var name = export.name().getBytes(StandardCharsets.UTF_8);
-            reply(
-                    option,
-                    Nbd.REP_INFO,
-                    ByteBuffer.allocate(2 + name.length)
-                            .putShort((short) wanted)
-                            .put(name)
-                            .array());
-        } else if (wanted == Nbd.INFO_BLOCK_SIZE) {
-            reply(
-                    option,
-                    Nbd.REP_INFO,
-                    ByteBuffer.allocate(14)
-                            .putShort((short) wanted)
-                            .putInt(1)
-                            .putInt(PREFERRED_BLOCK)
-                            .putInt(Nbd.MAX_PAYLOAD)
-                            .array());
+        switch (wanted) {
+            case Nbd.INFO_NAME -> text(option, wanted, export.name());
+            case Nbd.INFO_DESCRIPTION -> text(option, wanted, export.description());
+            case Nbd.INFO_BLOCK_SIZE -> {
+                var sizes = export.capabilities().sizes();
+                reply(
+                        option,
+                        Nbd.REP_INFO,
+                        ByteBuffer.allocate(14)
+                                .putShort((short) wanted)
+                                .putInt(sizes.minimum())
+                                .putInt(sizes.preferred())
+                                .putInt(export.maxPayload())
+                                .array());
+            }
+            // What nobody knows is left out (proto.md: the server MUST ignore it).
+            default -> {}
         }
+    }
+
+    private void text(int option, int information, String text) {
+        var bytes = text.getBytes(StandardCharsets.UTF_8);
+        reply(
+                option,
+                Nbd.REP_INFO,
+                ByteBuffer.allocate(2 + bytes.length)
+                        .putShort((short) information)
+                        .put(bytes)
+                        .array());
+    }
+
+    private void structuredReply(byte[] data) {
+        if (data.length != 0) {
+            reply(Nbd.OPT_STRUCTURED_REPLY, Nbd.REP_ERR_INVALID, "STRUCTURED_REPLY takes no data");
+            return;
+        }
+        structured = true;
+        reply(Nbd.OPT_STRUCTURED_REPLY, Nbd.REP_ACK, new byte[0]);
+    }
+
+    private void metaContext(int option, byte[] data) {
+        var set = option == Nbd.OPT_SET_META_CONTEXT;
+        if (set) {
+            // What was set before is gone even if this one fails.
+            contextOf = null;
+        }
+        if (!structured) {
+            reply(option, Nbd.REP_ERR_INVALID, "ask for STRUCTURED_REPLY first");
+            return;
+        }
+        var parsed = NbdMetaContexts.parse(data);
+        if (parsed.isEmpty()) {
+            reply(option, Nbd.REP_ERR_INVALID, "its name and queries do not fit in the option");
+            return;
+        }
+        var asked = parsed.get();
+        var export = find(asked.export());
+        if (export.isEmpty()) {
+            reply(option, Nbd.REP_ERR_UNKNOWN, "export '" + printable(asked.export()) + "' does not exist");
+        } else if (asked.queries().size() > NbdMetaContexts.MAX_QUERIES) {
+            reply(
+                    option,
+                    Nbd.REP_ERR_TOO_BIG,
+                    asked.queries().size() + " queries; at most " + NbdMetaContexts.MAX_QUERIES);
+        } else if (asked.malformed()) {
+            reply(option, Nbd.REP_ERR_INVALID, "a query without a namespace and a colon");
+        } else {
+            if (set ? asked.selects() : asked.lists()) {
+                // The number is reserved in a list (proto.md, "NBD_OPT_LIST_META_CONTEXT").
+                context(option, set ? NbdMetaContexts.ALLOCATION_ID : 0);
+            }
+            if (set && asked.selects()) {
+                contextOf = export.get();
+            }
+            reply(option, Nbd.REP_ACK, new byte[0]);
+        }
+    }
+
+    private void context(int option, int id) {
+        var name = NbdMetaContexts.ALLOCATION.getBytes(StandardCharsets.UTF_8);
+        reply(
+                option,
+                Nbd.REP_META_CONTEXT,
+                ByteBuffer.allocate(4 + name.length).putInt(id).put(name).array());
     }
 
     private Optional<NbdExport> find(String name) {

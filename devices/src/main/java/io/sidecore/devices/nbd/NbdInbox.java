@@ -134,6 +134,11 @@ final class NbdInbox {
         return landing != null;
     }
 
+    /** Bytes of the payload that is being received into lent memory. */
+    long landingBytes() {
+        return landing.byteSize();
+    }
+
     /** The memory that was filled completely; null while it is not. */
     MemorySegment landed() {
         if (landed < landing.byteSize()) {

@@ -3,6 +3,8 @@ package io.sidecore.devices.nbd;
 import io.sidecore.actors.block.SlabPool;
 import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.core.Deadline;
+import io.sidecore.conf.TlsSettings;
+import io.sidecore.devices.tls.TlsAcceptor;
 import io.sidecore.devices.transport.SocketTransport;
 import java.io.IOException;
 import java.nio.channels.Channel;
@@ -13,6 +15,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -30,8 +33,27 @@ public final class NbdListener implements AutoCloseable {
      * @param exports what clients can choose
      * @param maxConnections at the same time; one more is closed at once
      * @param handshakeTimeout how long a client may take to choose
+     * @param tls who begins TLS; empty: nobody
+     * @param tlsRequired whether clients must
      */
-    public record Service(List<NbdExport> exports, int maxConnections, Duration handshakeTimeout) {}
+    public record Service(
+            List<NbdExport> exports,
+            int maxConnections,
+            Duration handshakeTimeout,
+            Optional<TlsAcceptor> tls,
+            boolean tlsRequired) {
+        /** Without TLS. */
+        public Service(List<NbdExport> exports, int maxConnections, Duration handshakeTimeout) {
+            this(exports, maxConnections, handshakeTimeout, Optional.empty(), false);
+        }
+
+        TlsSettings.Mode tlsMode() {
+            if (tls.isEmpty()) {
+                return TlsSettings.Mode.OFF;
+            }
+            return tlsRequired ? TlsSettings.Mode.REQUIRE : TlsSettings.Mode.ALLOW;
+        }
+    }
 
     private static final int ACCEPTED_AT_ONCE = 16;
     private static final long RETRY_NANOS = 100_000_000;
@@ -129,15 +151,15 @@ public final class NbdListener implements AutoCloseable {
         }
     }
 
-    private void chosen(NbdNegotiation negotiation, NbdExport export) {
+    private void chosen(NbdNegotiation negotiation, NbdSession session) {
         var connection =
-                new NbdConnection(negotiation.transport(), export, pool, negotiation.early(), connections::remove);
+                new NbdConnection(negotiation.transport(), session, pool, negotiation.early(), connections::remove);
         connections.add(connection);
         connections.remove(negotiation);
         if (stopping) {
             connection.close("the host is stopping");
         } else {
-            onConnection.accept(export, connection);
+            onConnection.accept(session.export(), connection);
         }
     }
 
@@ -149,7 +171,7 @@ public final class NbdListener implements AutoCloseable {
         loop.execute(() -> {
             for (var connection : connections) {
                 if (connection instanceof NbdNegotiation negotiation) {
-                    negotiation.close();
+                    negotiation.shutDown();
                 }
             }
         });

@@ -14,11 +14,11 @@ import org.slf4j.LoggerFactory;
 final class NbdNegotiation implements Transport.Listener {
     private static final Logger LOG = LoggerFactory.getLogger(NbdNegotiation.class);
 
-    private final Transport transport;
+    private Transport transport;
     private final NbdHandshake handshake;
     private final NbdListener.Service service;
     private final CoreLoop loop;
-    private final BiConsumer<NbdNegotiation, NbdExport> onChosen;
+    private final BiConsumer<NbdNegotiation, NbdSession> onChosen;
     private final Consumer<NbdNegotiation> onClosed;
     private final ByteBuffer in = ByteBuffer.allocate(2 * NbdHandshake.MAX_OPTION);
     private final Deadline timeout = new Deadline(() -> close("it chose no export in time"));
@@ -28,14 +28,14 @@ final class NbdNegotiation implements Transport.Listener {
             Transport transport,
             NbdListener.Service service,
             CoreLoop loop,
-            BiConsumer<NbdNegotiation, NbdExport> onChosen,
+            BiConsumer<NbdNegotiation, NbdSession> onChosen,
             Consumer<NbdNegotiation> onClosed) {
         this.transport = transport;
         this.service = service;
         this.loop = loop;
         this.onChosen = onChosen;
         this.onClosed = onClosed;
-        this.handshake = new NbdHandshake(service.exports());
+        this.handshake = new NbdHandshake(service.exports(), service.tlsMode());
     }
 
     void start() {
@@ -64,13 +64,17 @@ final class NbdNegotiation implements Transport.Listener {
                 close("the client left without choosing an export");
                 return;
             }
-            in.flip();
-            handshake.feed(in);
-            in.compact();
+            feed();
             proceed();
         } catch (NbdProtocolException | IOException e) {
             close(e.getMessage());
         }
+    }
+
+    private void feed() throws NbdProtocolException {
+        in.flip();
+        handshake.feed(in);
+        in.compact();
     }
 
     @Override
@@ -83,20 +87,48 @@ final class NbdNegotiation implements Transport.Listener {
             return;
         }
         try {
-            var out = handshake.output();
-            if (out.hasRemaining()) {
-                handshake.sent(transport.write(out));
+            send();
+            while (!handshake.output().hasRemaining() && !handshake.done() && in.position() > 0) {
+                // What it held back while there was much to send.
+                var before = in.position();
+                feed();
+                send();
+                if (in.position() == before) {
+                    break;
+                }
             }
             var unsent = handshake.output().hasRemaining();
             if (!unsent && handshake.done()) {
                 finish();
+            } else if (!unsent && handshake.startsTls()) {
+                transport.interest(false, false);
+                // Not from within the selection: registering with it again needs the loop itself.
+                loop.execute(this::secure);
             } else {
                 // A client that does not take our answers gets no more of them.
                 transport.interest(!unsent, unsent);
             }
-        } catch (IOException e) {
+        } catch (NbdProtocolException | IOException e) {
             close(e.getMessage());
         }
+    }
+
+    private void send() throws IOException {
+        var out = handshake.output();
+        if (out.hasRemaining()) {
+            handshake.sent(transport.write(out));
+        }
+    }
+
+    private void secure() {
+        if (over) {
+            return;
+        }
+        transport.detach();
+        transport = service.tls().orElseThrow().accept(transport);
+        handshake.secured();
+        transport.attach(loop, this);
+        transport.interest(true, false);
     }
 
     private void finish() {
@@ -116,6 +148,18 @@ final class NbdNegotiation implements Transport.Listener {
     private void close(String reason) {
         LOG.info("connection {} ended in its handshake: {}", transport, reason);
         close();
+    }
+
+    /** Ends it because the host stops: what the client has asked already is refused in so many words, if it takes them at once. */
+    void shutDown() {
+        if (over) {
+            return;
+        }
+        handshake.shutDown();
+        readable();
+        if (!over) {
+            close("the host is stopping");
+        }
     }
 
     /** Ends it without a choice. */

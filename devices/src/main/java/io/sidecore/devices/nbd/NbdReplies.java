@@ -24,7 +24,7 @@ final class NbdReplies {
         ByteBuffer view() {
             return slab == null
                     ? lent.asSlice(from, to - from).asByteBuffer()
-                    : slab.buffer().slice(from, to - from);
+                    : slab.buffer().clear().slice(from, to - from);
         }
     }
 

@@ -42,10 +42,10 @@ final class NbdRequestHeader {
         return b.getInt(at + 24) & 0xffff_ffffL;
     }
 
-    /** Writes a header: the client's side, for tests and simulations. */
-    static void put(ByteBuffer b, int type, long cookie, long offset, int length) {
+    /** Writes a header behind what is in the buffer: the client's side. */
+    static void put(ByteBuffer b, int flags, int type, long cookie, long offset, int length) {
         b.putInt(Nbd.REQUEST_MAGIC)
-                .putShort((short) 0)
+                .putShort((short) flags)
                 .putShort((short) type)
                 .putLong(cookie)
                 .putLong(offset)

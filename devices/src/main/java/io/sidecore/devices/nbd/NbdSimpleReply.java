@@ -17,6 +17,14 @@ final class NbdSimpleReply {
 
     private NbdSimpleReply() {}
 
+    static int error(ByteBuffer b, int at) {
+        return b.getInt(at + 4);
+    }
+
+    static long cookie(ByteBuffer b, int at) {
+        return b.getLong(at + 8);
+    }
+
     static void put(ByteBuffer b, int at, int error, long cookie) {
         b.putInt(at, Nbd.SIMPLE_REPLY_MAGIC);
         b.putInt(at + 4, error);

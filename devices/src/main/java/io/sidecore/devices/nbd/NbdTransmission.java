@@ -11,7 +11,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 
 /**
- * The transmission phase with simple replies (proto.md, "Transmission"). Pure: bytes in, requests out; completions in, bytes out. Payloads are not copied: a write's stays where it was received, a read's is
+ * The transmission phase (proto.md, "Transmission"), with simple or structured replies. Pure: bytes in, requests out; completions in, bytes out. Payloads are not copied: a write's stays where it was received, a read's is
  * filled in right behind the place of its reply header, so that replies in order are one contiguous run of bytes. Large ones lie in the medium's own memory if a {@link Lender} has it.
  *
  * <p>All memory comes from slabs and is bounded by {@code inFlightBytes}; when it or the ledger's slots are used up, {@link #decode} answers null and {@link #starved()} is true until something is given back.
@@ -22,6 +22,9 @@ public final class NbdTransmission {
     public interface Lender {
         /** The memory of this range as {@link io.sidecore.actors.block.Store#lend} gives it; null for none. */
         MemorySegment lend(BlockOp op, long offset, int length);
+
+        /** A write that was lent memory will not be served any more. */
+        default void settle(long offset, long length) {}
     }
 
     /** From so many bytes on a copy costs more than the detour around it. */
@@ -29,28 +32,33 @@ public final class NbdTransmission {
 
     private static final int MAX_BATCH_BYTES = 1 << 20;
 
-    private final long size;
+    private final NbdAdmission admission;
     private final InFlightLedger ledger;
     private final Lender lender;
     private final QueueMemory memory;
     private final NbdInbox inbox;
     private final NbdReplies replies;
+    private final NbdAnswers answers;
     private final Chain batch = new Chain();
-    private final Chain refused = new Chain();
+    private long batchBytes;
+    private int refused;
     private long drop;
     private long landingOffset;
     private long landingCookie;
+    private int landingFlags;
     private boolean starved;
     private boolean disconnected;
 
-    /** For an export of {@code size} bytes, with slots from {@code ledger}, memory from {@code pool}, and that of the medium where {@code lender} has it. */
-    public NbdTransmission(long size, long inFlightBytes, InFlightLedger ledger, SlabPool pool, Lender lender) {
-        this.size = size;
+    /** For what was agreed on in the handshake, with slots from {@code ledger}, memory from {@code pool}, and that of the medium where {@code lender} has it. */
+    public NbdTransmission(
+            NbdSession session, long inFlightBytes, InFlightLedger ledger, SlabPool pool, Lender lender) {
+        this.admission = new NbdAdmission(session);
         this.ledger = ledger;
         this.lender = lender;
         this.memory = new QueueMemory(inFlightBytes, ledger, pool);
         this.inbox = new NbdInbox(memory);
         this.replies = new NbdReplies(memory);
+        this.answers = new NbdAnswers(replies, session.structured());
     }
 
     // --- bytes in
@@ -79,14 +87,17 @@ public final class NbdTransmission {
     // -------------------------------------------------------------------------------------------------
 
     /**
-     * The requests that have come in completely, at most a batch; null if there is none. Those that cannot be served are in {@link #refused()} instead.
+     * The requests that have come in completely, at most a batch; null if there is none. Those that cannot be served are answered already: {@link #refused()} counts them.
      *
      * @throws NbdProtocolException if the client is out of step
      */
     public Request decode(int generation) throws NbdProtocolException {
-        var bytes = 0L;
+        batchBytes = 0;
         starved = false;
-        while (!disconnected && batch.count() + refused.count() < InFlightLedger.BATCH && bytes < MAX_BATCH_BYTES) {
+        var refusedBefore = refused;
+        while (!disconnected
+                && batch.count() + refused - refusedBefore < InFlightLedger.BATCH
+                && batchBytes < MAX_BATCH_BYTES) {
             if (drop > 0 && !dropped()) {
                 break;
             }
@@ -97,63 +108,61 @@ public final class NbdTransmission {
                 starved = true;
                 break;
             }
-            var request = inbox.landing() ? landed(generation) : decodeOne(generation);
-            if (request == null) {
+            if (!(inbox.landing() ? landed(generation) : decodeOne(generation))) {
                 break;
             }
-            bytes += request.payloadBytes();
         }
         return batch.take();
     }
 
-    private Request decodeOne(int generation) throws NbdProtocolException {
+    /** Whether there was one. */
+    private boolean decodeOne(int generation) throws NbdProtocolException {
         var b = inbox.slab().buffer().clear();
         var at = inbox.at();
         if (NbdRequestHeader.magic(b, at) != Nbd.REQUEST_MAGIC) {
             throw new NbdProtocolException(
                     "request does not begin with its magic number: 0x%x".formatted(NbdRequestHeader.magic(b, at)));
         }
-        var type = NbdRequestHeader.type(b, at);
-        if (type == Nbd.CMD_DISC) {
+        var command = NbdRequestHeader.type(b, at);
+        if (command == Nbd.CMD_DISC) {
             disconnected = true;
-            return null;
+            return false;
         }
+        var flags = NbdRequestHeader.flags(b, at);
         var offset = NbdRequestHeader.offset(b, at);
         var length = NbdRequestHeader.length(b, at);
         var cookie = NbdRequestHeader.cookie(b, at);
-        var error = refusal(type, NbdRequestHeader.flags(b, at), offset, length);
-        if (error != Errno.OK) {
-            inbox.consume(NbdRequestHeader.BYTES);
-            drop = type == Nbd.CMD_WRITE ? length : 0;
-            var request = ledger.open(BlockOp.FLUSH, 0, 0, 0, cookie, generation);
-            request.fail(error);
-            refused.add(request);
-            return request;
+        var verdict = admission.of(command, flags, offset, length);
+        if (verdict != NbdAdmission.Verdict.SERVED) {
+            consumeHeader();
+            // What follows a header that is refused must not be taken for the next one.
+            drop = command == Nbd.CMD_WRITE ? length : 0;
+            refuse(verdict, command, flags, offset, length, cookie);
+            return true;
         }
-        return switch (type) {
+        return switch (command) {
             case Nbd.CMD_READ -> read(offset, (int) length, cookie, generation);
-            case Nbd.CMD_WRITE -> write(offset, (int) length, cookie, generation);
+            case Nbd.CMD_WRITE -> write(offset, (int) length, requestFlags(flags), cookie, generation);
             default -> {
                 consumeHeader();
-                yield opened(ledger.open(BlockOp.FLUSH, 0, 0, 0, cookie, generation));
+                var op = NbdAdmission.op(command);
+                yield opened(ledger.open(op, offset, length, requestFlags(flags), cookie, generation));
             }
         };
     }
 
-    private Errno refusal(int type, int flags, long offset, long length) {
-        if (type > Nbd.CMD_FLUSH || flags != 0) {
-            return Errno.EINVAL;
-        }
-        if (type == Nbd.CMD_FLUSH) {
-            return Errno.OK;
-        }
-        if (length == 0 || length > Nbd.MAX_PAYLOAD) {
-            return Errno.EINVAL;
-        }
-        if (offset < 0 || offset > size - length) {
-            return type == Nbd.CMD_WRITE ? Errno.ENOSPC : Errno.EINVAL;
-        }
-        return Errno.OK;
+    private void refuse(NbdAdmission.Verdict verdict, int command, int flags, long offset, long length, long cookie) {
+        refused++;
+        var text = answers.texts() ? admission.text(verdict, command, flags, offset, length) : "";
+        answers.error(cookie, admission.errno(verdict, command), text, admission.offset(verdict, offset));
+    }
+
+    /** What a store is told of a command's flags. DF needs nothing: a read is one chunk in any case. */
+    private static int requestFlags(int flags) {
+        return ((flags & Nbd.CMD_FLAG_FUA) != 0 ? Request.FUA : 0)
+                | ((flags & Nbd.CMD_FLAG_NO_HOLE) != 0 ? Request.NO_HOLE : 0)
+                | ((flags & Nbd.CMD_FLAG_FAST_ZERO) != 0 ? Request.FAST_ZERO : 0)
+                | ((flags & Nbd.CMD_FLAG_REQ_ONE) != 0 ? Request.ONE_EXTENT : 0);
     }
 
     private void consumeHeader() {
@@ -161,7 +170,7 @@ public final class NbdTransmission {
         inbox.readAhead();
     }
 
-    private Request read(long offset, int length, long cookie, int generation) {
+    private boolean read(long offset, int length, long cookie, int generation) {
         var lent = length >= LEND_MIN ? lender.lend(BlockOp.READ, offset, length) : null;
         if (lent != null) {
             consumeHeader();
@@ -169,22 +178,26 @@ public final class NbdTransmission {
             request.lend(lent);
             return opened(request);
         }
-        var slab = replies.slab(NbdSimpleReply.BYTES + length);
+        var header = answers.readHeader();
+        var slab = replies.slab(header + length);
         if (slab == null) {
             starved = true;
-            return null;
+            return false;
         }
         consumeHeader();
         var request = ledger.open(BlockOp.READ, offset, length, 0, cookie, generation);
-        request.payload(slab, slab.take(NbdSimpleReply.BYTES + length) + NbdSimpleReply.BYTES);
+        request.payload(slab, slab.take(header + length) + header);
         return opened(request);
     }
 
-    private Request write(long offset, int length, long cookie, int generation) {
+    private boolean write(long offset, int length, int flags, long cookie, int generation) {
         if (!inbox.has(NbdRequestHeader.BYTES + length)) {
-            return length >= LEND_MIN ? land(offset, length, cookie, generation) : null;
+            if (length >= LEND_MIN) {
+                land(offset, length, flags, cookie);
+            }
+            return false;
         }
-        var request = ledger.open(BlockOp.WRITE, offset, length, 0, cookie, generation);
+        var request = ledger.open(BlockOp.WRITE, offset, length, flags, cookie, generation);
         inbox.slab().hold();
         request.payload(inbox.slab(), inbox.at() + NbdRequestHeader.BYTES);
         inbox.consume(NbdRequestHeader.BYTES + length);
@@ -193,32 +206,41 @@ public final class NbdTransmission {
     }
 
     /** Has the rest of a payload received where it is to go. */
-    private Request land(long offset, int length, long cookie, int generation) {
+    private void land(long offset, int length, int flags, long cookie) {
         var lent = lender.lend(BlockOp.WRITE, offset, length);
         if (lent == null) {
             inbox.readAhead();
-            return null;
+            return;
         }
         inbox.consume(NbdRequestHeader.BYTES);
         inbox.land(lent);
         landingOffset = offset;
         landingCookie = cookie;
-        return null;
+        landingFlags = flags;
     }
 
-    private Request landed(int generation) {
+    private boolean landed(int generation) {
         var lent = inbox.landed();
         if (lent == null) {
-            return null;
+            return false;
         }
-        var request = ledger.open(BlockOp.WRITE, landingOffset, lent.byteSize(), 0, landingCookie, generation);
+        var verdict = admission.of(Nbd.CMD_WRITE, 0, landingOffset, lent.byteSize());
+        if (verdict != NbdAdmission.Verdict.SERVED) {
+            // It was admitted when it began, and the host has begun to stop since.
+            lender.settle(landingOffset, lent.byteSize());
+            refuse(verdict, Nbd.CMD_WRITE, 0, landingOffset, lent.byteSize(), landingCookie);
+            return true;
+        }
+        var request =
+                ledger.open(BlockOp.WRITE, landingOffset, lent.byteSize(), landingFlags, landingCookie, generation);
         request.lend(lent);
         return opened(request);
     }
 
-    private Request opened(Request request) {
+    private boolean opened(Request request) {
         batch.add(request);
-        return request;
+        batchBytes += request.payloadBytes();
+        return true;
     }
 
     private boolean dropped() {
@@ -228,15 +250,21 @@ public final class NbdTransmission {
         return drop == 0;
     }
 
-    /** Requests that were refused since the last call, to be answered at once; null if none. */
-    public Request refused() {
-        return refused.take();
+    /** How many requests were refused, and answered, since the last call. */
+    public int refused() {
+        var count = refused;
+        refused = 0;
+        return count;
+    }
+
+    /** From now on every request is refused with ESHUTDOWN (proto.md, "Terminating the transmission phase"). */
+    public void shutDown() {
+        admission.shutDown();
     }
 
     /** Forgets what was decoded and not handed out: its requests stay open in the ledger and end with it. */
     void dropDecoded() {
         batch.take();
-        refused.take();
     }
 
     /** Whether decoding stopped for want of slots or memory. */
@@ -254,31 +282,32 @@ public final class NbdTransmission {
 
     /** Appends the reply to what is to be sent, and frees the request's slot. */
     public void encode(Request request) {
-        var ok = request.error() == Errno.OK;
-        var read = request.op() == BlockOp.READ;
-        if (read && !request.isLent()) {
-            // Its place was left free before the payload.
-            var at = request.position() - NbdSimpleReply.BYTES;
-            NbdSimpleReply.put(request.slab().buffer().clear(), at, wire(request.error()), request.cookie());
-            replies.append(request.slab(), at, NbdSimpleReply.BYTES + (ok ? request.payloadBytes() : 0));
+        if (request.error() != Errno.OK) {
+            answers.error(request.cookie(), request.error(), answers.texts() ? text(request) : "", -1);
+            giveBackPayload(request);
+        } else if (request.op() == BlockOp.READ) {
+            // Its payload is held until it has left.
+            answers.data(request);
+        } else if (request.op() == BlockOp.STATUS) {
+            answers.status(request);
         } else {
-            // The bound is for payloads; an answer of 16 bytes must not fail.
-            var slab = replies.slabBeyond(NbdSimpleReply.BYTES);
-            var at = slab.take(NbdSimpleReply.BYTES);
-            NbdSimpleReply.put(slab.buffer().clear(), at, wire(request.error()), request.cookie());
-            replies.append(slab, at, NbdSimpleReply.BYTES);
-            if (read && ok) {
-                replies.append(request);
-            }
-            if (request.slab() != null) {
-                release(request.slab());
-            }
+            answers.done(request.cookie());
+            giveBackPayload(request);
         }
         ledger.free(request);
     }
 
-    private static int wire(Errno error) {
-        return error.number();
+    private static String text(Request request) {
+        return NbdAdmission.text(request.op(), request.offset(), request.length(), request.error());
+    }
+
+    private void giveBackPayload(Request request) {
+        if (request.slab() != null) {
+            release(request.slab());
+        }
+        if (request.isLent() && request.settle()) {
+            lender.settle(request.offset(), request.length());
+        }
     }
 
     /** Whether there is something to send. */
@@ -316,9 +345,9 @@ public final class NbdTransmission {
 
     /** New memory for a read that is issued again while a store may still write into the old. */
     public void renew(Request read) {
-        var bytes = NbdSimpleReply.BYTES + read.payloadBytes();
-        var slab = replies.slabBeyond(bytes);
-        read.payload(slab, slab.take(bytes) + NbdSimpleReply.BYTES);
+        var header = answers.readHeader();
+        var slab = replies.slabBeyond(header + read.payloadBytes());
+        read.payload(slab, slab.take(header + read.payloadBytes()) + header);
     }
 
     /** One holder less. */
@@ -328,10 +357,9 @@ public final class NbdTransmission {
 
     /** Lets go of all memory but what stores still hold; the last of them gives it back by {@link #release}. */
     public void close() {
-        for (var request : ledger.inUse()) {
-            if (request.slab() != null) {
-                release(request.slab());
-            }
+        ledger.inUse().forEach(this::giveBackPayload);
+        if (inbox.landing()) {
+            lender.settle(landingOffset, inbox.landingBytes());
         }
         replies.close();
         inbox.close();

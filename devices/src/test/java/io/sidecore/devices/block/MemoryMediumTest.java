@@ -75,7 +75,7 @@ class MemoryMediumTest {
     void aReadOverwritesWhatItsMemoryHeldBefore() {
         var request = request(BlockOp.READ, 0, pattern(1000, 1));
 
-        store.serve(request, null);
+        WholeChain.serve(store, request);
 
         assertThat(bytes(request)).containsOnly(0);
     }
@@ -194,13 +194,13 @@ class MemoryMediumTest {
 
     private static Errno write(Store store, long offset, byte[] bytes) {
         var request = request(BlockOp.WRITE, offset, bytes);
-        store.serve(request, null);
+        WholeChain.serve(store, request);
         return request.error();
     }
 
     private static byte[] read(Store store, long offset, int length) {
         var request = request(BlockOp.READ, offset, new byte[length]);
-        store.serve(request, null);
+        WholeChain.serve(store, request);
         assertThat(request.error()).isEqualTo(Errno.OK);
         return bytes(request);
     }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Store.Answer;
+import io.sidecore.conf.TlsSettings;
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -18,6 +19,14 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** The handshake as bytes in, bytes out; section names are those of proto.md. */
 class NbdHandshakeTest {
     private static final int BOTH = Nbd.FLAG_FIXED_NEWSTYLE | Nbd.FLAG_NO_ZEROES;
+    /** What a client without structured replies is offered of a volume that can do all. */
+    private static final int EVERYTHING = Nbd.FLAG_HAS_FLAGS
+            | Nbd.FLAG_SEND_FLUSH
+            | Nbd.FLAG_SEND_FUA
+            | Nbd.FLAG_SEND_TRIM
+            | Nbd.FLAG_SEND_WRITE_ZEROES
+            | Nbd.FLAG_SEND_FAST_ZERO
+            | Nbd.FLAG_SEND_CACHE;
     /** A store whose flush covers the connection it comes through, no other. */
     private static final Capabilities ALONE = new Capabilities(
             false,
@@ -69,26 +78,24 @@ class NbdHandshakeTest {
         var info = ByteBuffer.wrap(replies.getFirst().data());
         assertThat(info.getShort()).isEqualTo((short) Nbd.INFO_EXPORT);
         assertThat(info.getLong()).isEqualTo(ROOT.size().getAsLong());
-        assertThat(info.getShort())
-                .isEqualTo((short) (Nbd.FLAG_HAS_FLAGS | Nbd.FLAG_SEND_FLUSH | Nbd.FLAG_CAN_MULTI_CONN));
+        assertThat(info.getShort()).isEqualTo((short) (EVERYTHING | Nbd.FLAG_CAN_MULTI_CONN));
         assertThat(info.hasRemaining()).isFalse();
         assertThat(handshake.done()).isTrue();
-        assertThat(handshake.chosen()).contains(ROOT);
+        assertThat(handshake.chosen().orElseThrow().export()).isEqualTo(ROOT);
     }
 
     @Test
     void anExportWhoseFlushesAreNotSharedOffersNoMultiConn() throws Exception {
         feed(flags(BOTH), go("scratch"));
 
-        assertThat(ByteBuffer.wrap(replies().getFirst().data()).getShort(10))
-                .isEqualTo((short) (Nbd.FLAG_HAS_FLAGS | Nbd.FLAG_SEND_FLUSH));
+        assertThat(ByteBuffer.wrap(replies().getFirst().data()).getShort(10)).isEqualTo((short) EVERYTHING);
     }
 
     @Test
     void theEmptyNameMeansTheFirstExport() throws Exception {
         feed(flags(BOTH), go(""));
 
-        assertThat(handshake.chosen()).contains(ROOT);
+        assertThat(handshake.chosen().orElseThrow().export()).isEqualTo(ROOT);
     }
 
     @Test
@@ -132,7 +139,7 @@ class NbdHandshakeTest {
         var replies = replies();
         assertThat(replies.getFirst().type()).isEqualTo(Nbd.REP_ERR_UNKNOWN);
         assertThat(text(replies.getFirst())).contains("nowhere");
-        assertThat(handshake.chosen()).contains(SCRATCH);
+        assertThat(handshake.chosen().orElseThrow().export()).isEqualTo(SCRATCH);
     }
 
     @Test
@@ -148,7 +155,7 @@ class NbdHandshakeTest {
         feed(flags(BOTH), option(Nbd.OPT_GO, data), go("root"));
 
         assertThat(replies().getFirst().type()).isEqualTo(Nbd.REP_ERR_INVALID);
-        assertThat(handshake.chosen()).contains(ROOT);
+        assertThat(handshake.chosen().orElseThrow().export()).isEqualTo(ROOT);
     }
 
     @Test
@@ -202,11 +209,11 @@ class NbdHandshakeTest {
         var out = afterGreeting();
         assertThat(out.remaining()).isEqualTo(8 + 2 + 124);
         assertThat(out.getLong()).isEqualTo(SCRATCH.size().getAsLong());
-        assertThat(out.getShort()).isEqualTo((short) SCRATCH.transmissionFlags());
+        assertThat(out.getShort()).isEqualTo((short) SCRATCH.transmissionFlags(false));
         while (out.hasRemaining()) {
             assertThat(out.get()).isZero();
         }
-        assertThat(handshake.chosen()).contains(SCRATCH);
+        assertThat(handshake.chosen().orElseThrow().export()).isEqualTo(SCRATCH);
     }
 
     @Test
@@ -214,7 +221,7 @@ class NbdHandshakeTest {
         feed(flags(BOTH), option(Nbd.OPT_EXPORT_NAME, "root".getBytes()));
 
         assertThat(afterGreeting().remaining()).isEqualTo(10);
-        assertThat(handshake.chosen()).contains(ROOT);
+        assertThat(handshake.chosen().orElseThrow().export()).isEqualTo(ROOT);
     }
 
     @Test
@@ -261,14 +268,14 @@ class NbdHandshakeTest {
     }
 
     @ParameterizedTest
-    @ValueSource(ints = {0, 4, 5, 8, 9, 10, 4711, -1})
+    @ValueSource(ints = {0, 4, 11, 4711, -1})
     void anOptionNobodyKnowsIsUnsupportedAndItsDataSkipped(int unknown) throws Exception {
         feed(flags(BOTH), option(unknown, new byte[100]), go("root"));
 
         var first = replies().getFirst();
         assertThat(first.option()).isEqualTo(unknown);
         assertThat(first.type()).isEqualTo(Nbd.REP_ERR_UNSUP);
-        assertThat(handshake.chosen()).contains(ROOT);
+        assertThat(handshake.chosen().orElseThrow().export()).isEqualTo(ROOT);
     }
 
     @ParameterizedTest
@@ -277,7 +284,7 @@ class NbdHandshakeTest {
         feed(flags(BOTH), option(Nbd.OPT_GO, new byte[length]), go("scratch"));
 
         assertThat(replies()).extracting(Reply::type).containsExactly(Nbd.REP_ERR_TOO_BIG, Nbd.REP_INFO, Nbd.REP_ACK);
-        assertThat(handshake.chosen()).contains(SCRATCH);
+        assertThat(handshake.chosen().orElseThrow().export()).isEqualTo(SCRATCH);
     }
 
     @Test
@@ -309,6 +316,109 @@ class NbdHandshakeTest {
         }
 
         assertThatThrownBy(() -> feed(option(Nbd.OPT_LIST, new byte[0]))).isInstanceOf(NbdProtocolException.class);
+    }
+
+    // --- TLS (proto.md, "TLS support")
+
+    private static final byte[] STARTTLS = option(Nbd.OPT_STARTTLS, new byte[0]);
+
+    private static List<Integer> types(NbdHandshake of) {
+        var types = new ArrayList<Integer>();
+        for (var out = of.output().position(18); out.hasRemaining(); ) {
+            types.add(out.getInt(out.position() + 12));
+            out.position(out.position() + 20 + out.getInt(out.position() + 16));
+        }
+        return types;
+    }
+
+    @Test
+    void withoutTlsStarttlsIsNotSupported() throws Exception {
+        feed(flags(BOTH), STARTTLS);
+
+        assertThat(types(handshake)).containsExactly(Nbd.REP_ERR_UNSUP);
+        assertThat(handshake.startsTls()).isFalse();
+    }
+
+    @Test
+    void whereTlsIsAllowedEverythingAlsoGoesWithoutIt() throws Exception {
+        var allowed = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.ALLOW);
+
+        allowed.feed(ByteBuffer.wrap(joined(flags(BOTH), option(Nbd.OPT_LIST, new byte[0]), go("root"))));
+
+        assertThat(types(allowed)).doesNotContain(Nbd.REP_ERR_TLS_REQD);
+        assertThat(allowed.chosen().map(NbdSession::export)).contains(ROOT);
+    }
+
+    @Test
+    void starttlsIsAcknowledgedOnceAndWithoutData() throws Exception {
+        var allowed = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.ALLOW);
+
+        allowed.feed(ByteBuffer.wrap(joined(flags(BOTH), option(Nbd.OPT_STARTTLS, new byte[3]))));
+        assertThat(allowed.startsTls()).isFalse();
+        allowed.feed(ByteBuffer.wrap(STARTTLS));
+        assertThat(allowed.startsTls()).isTrue();
+        allowed.secured();
+        allowed.feed(ByteBuffer.wrap(joined(STARTTLS, go("root"))));
+
+        assertThat(types(allowed))
+                .containsExactly(Nbd.REP_ERR_INVALID, Nbd.REP_ACK, Nbd.REP_ERR_INVALID, Nbd.REP_INFO, Nbd.REP_ACK);
+        assertThat(allowed.chosen().map(NbdSession::export)).contains(ROOT);
+    }
+
+    @Test
+    void whereTlsIsRequiredNothingButStarttlsAndAbortIsAnsweredBefore() throws Exception {
+        var required = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.REQUIRE);
+
+        required.feed(ByteBuffer.wrap(joined(
+                flags(BOTH),
+                option(Nbd.OPT_LIST, new byte[0]),
+                info("root"),
+                go("root"),
+                go("nowhere"),
+                option(8, new byte[0]),
+                option(4711, new byte[NbdHandshake.MAX_OPTION + 1]),
+                option(Nbd.OPT_ABORT, new byte[0]))));
+
+        assertThat(types(required))
+                .hasSize(7)
+                .startsWith(
+                        Nbd.REP_ERR_TLS_REQD,
+                        Nbd.REP_ERR_TLS_REQD,
+                        Nbd.REP_ERR_TLS_REQD,
+                        Nbd.REP_ERR_TLS_REQD,
+                        Nbd.REP_ERR_TLS_REQD,
+                        Nbd.REP_ERR_TLS_REQD)
+                .endsWith(Nbd.REP_ACK);
+        assertThat(required.chosen()).isEmpty();
+    }
+
+    @Test
+    void whereTlsIsRequiredAnExportNameWithoutItEndsTheConnection() {
+        var required = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.REQUIRE);
+
+        assertThatThrownBy(() -> required.feed(ByteBuffer.wrap(
+                        joined(flags(BOTH), option(Nbd.OPT_EXPORT_NAME, "root".getBytes(StandardCharsets.UTF_8))))))
+                .hasMessageContaining("without TLS");
+    }
+
+    @Test
+    void whatWasSentBehindStarttlsInPlainEndsTheConnection() {
+        var required = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.REQUIRE);
+
+        assertThatThrownBy(() -> required.feed(ByteBuffer.wrap(joined(flags(BOTH), STARTTLS, go("root")))))
+                .isInstanceOf(NbdProtocolException.class)
+                .hasMessageContaining("in plain");
+    }
+
+    @Test
+    void aClientWithoutFixedNewstyleIsOfferedNoTls() throws Exception {
+        var allowed = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.ALLOW);
+        var required = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.REQUIRE);
+
+        allowed.feed(ByteBuffer.wrap(joined(flags(0), STARTTLS)));
+
+        assertThat(types(allowed)).containsExactly(Nbd.REP_ERR_UNSUP);
+        assertThatThrownBy(() -> required.feed(ByteBuffer.wrap(flags(0)))).isInstanceOf(NbdProtocolException.class);
     }
 
     // --- pieces
@@ -368,7 +478,7 @@ class NbdHandshakeTest {
         return joined(
                 flags(BOTH),
                 option(Nbd.OPT_LIST, new byte[0]),
-                option(8, new byte[0]),
+                option(4711, new byte[0]),
                 info("scratch", Nbd.INFO_NAME, Nbd.INFO_BLOCK_SIZE),
                 go("nowhere"),
                 go("root", Nbd.INFO_BLOCK_SIZE));

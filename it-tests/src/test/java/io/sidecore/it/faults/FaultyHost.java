@@ -93,7 +93,10 @@ final class FaultyHost implements AutoCloseable {
                 SystemMaterializer.get(system).materializer()));
         var service = new NbdListener.Service(List.of(NbdExport.of("disk", attachment)), 16, Duration.ofSeconds(10));
         listener = new NbdListener(
-                shared, service, slabs, (export, connection) -> vif.tell(new Command.Connect(connection)));
+                shared,
+                service,
+                slabs,
+                (export, connection) -> vif.tell(new Command.Connect(connection, system.ignoreRef())));
         channel = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
         channel.bind(UnixDomainSocketAddress.of(directory.path().resolve("s")));
         listener.listen(channel);

@@ -6,7 +6,7 @@ import java.util.Arrays;
  * What a disk may contain, byte by byte. Most bytes are known. One may have two values while nobody knows whether a change reached the disk (its connection was killed, it was answered with an error, the range was trimmed), or any value after
  * more of that. What is read settles it: a byte that was read once does not change by itself.
  */
-final class DiskModel {
+public final class DiskModel {
     private static final byte KNOWN = 0;
     private static final byte TWO = 1;
     private static final byte ANY = 2;
@@ -17,19 +17,19 @@ final class DiskModel {
     private int size;
 
     /** All zeroes. */
-    DiskModel(int size, int largest) {
+    public DiskModel(int size, int largest) {
         value = new byte[largest];
         other = new byte[largest];
         doubt = new byte[largest];
         this.size = size;
     }
 
-    int size() {
+    public int size() {
         return size;
     }
 
     /** What is cut off is lost, what is added is zero. */
-    void resize(int bytes) {
+    public void resize(int bytes) {
         var from = Math.min(size, bytes);
         Arrays.fill(value, from, value.length, (byte) 0);
         Arrays.fill(doubt, from, doubt.length, KNOWN);

@@ -12,7 +12,7 @@ import java.util.SplittableRandom;
  * An NBD client as a state machine: what it asks is random, what it is answered it holds against a {@link DiskModel}. It keeps to its own part of the disk, and no two of its requests in flight touch the same bytes; so every answer has one right
  * form. Bytes in, bytes out: a simulation and a socket drive it alike.
  */
-final class ModelClient {
+public final class ModelClient {
     /** What a client can ask; numbers as in proto.md. */
     enum Command {
         READ(0),
@@ -75,7 +75,7 @@ final class ModelClient {
     }
 
     /** How a connection was negotiated. */
-    record Connection(int size, boolean structured) {}
+    public record Connection(int size, boolean structured) {}
 
     private final String name;
     private final SplittableRandom random;
@@ -101,7 +101,8 @@ final class ModelClient {
      * @param to first byte behind its part; the end of the disk may come before
      * @param faults whether requests may be answered with errors
      */
-    ModelClient(String name, SplittableRandom random, DiskModel model, int from, int to, int depth, boolean faults) {
+    public ModelClient(
+            String name, SplittableRandom random, DiskModel model, int from, int to, int depth, boolean faults) {
         this.name = name;
         this.random = random;
         this.model = model;
@@ -111,40 +112,40 @@ final class ModelClient {
         this.faults = faults;
     }
 
-    List<String> violations() {
+    public List<String> violations() {
         return violations;
     }
 
     /** Requests asked. */
-    long steps() {
+    public long steps() {
         return steps;
     }
 
-    long answers() {
+    public long answers() {
         return answers;
     }
 
-    boolean idle() {
+    public boolean idle() {
         return inFlight.isEmpty();
     }
 
-    boolean isConnected() {
+    public boolean isConnected() {
         return connection != null;
     }
 
     /** Asks nothing new until told to go on. */
-    void pause(boolean whether) {
+    public void pause(boolean whether) {
         paused = whether;
     }
 
-    void connected(Connection to) {
+    public void connected(Connection to) {
         connection = to;
         in.clear();
         out.clear();
     }
 
     /** The connection is gone, and nothing of it reaches the disk any more. */
-    void disconnected() {
+    public void disconnected() {
         connection = null;
         for (var asked : inFlight.values()) {
             perhaps(asked);
@@ -155,7 +156,7 @@ final class ModelClient {
     // --- asking
 
     /** What is to be sent; ask again when it is empty. Consumed by the caller. */
-    ByteBuffer output() {
+    public ByteBuffer output() {
         if (out.position() == 0 && !paused) {
             for (var burst = 1 + random.nextInt(4); burst > 0 && inFlight.size() < depth; burst--) {
                 ask();
@@ -249,7 +250,7 @@ final class ModelClient {
     // --- being answered
 
     /** Bytes from the server. */
-    void received(ByteBuffer bytes) {
+    public void received(ByteBuffer bytes) {
         while (bytes.hasRemaining() && violations.isEmpty()) {
             var n = Math.min(bytes.remaining(), in.remaining());
             in.put(bytes.slice(bytes.position(), n));

@@ -40,7 +40,8 @@ class ModelOverSocketsTest {
     private record Tally(long steps, long answers, int kills, int resizes, List<String> violations) {}
 
     @ParameterizedTest
-    @ValueSource(strings = "type = memory")
+    @ValueSource(
+            strings = {"type = memory", "type = file, path = disk.img", "type = file, path = disk.img, direct = true"})
     void everyAnswerIsOneThatTheModelAllows(String store) throws Exception {
         var seed = Long.getLong("it.model.seed", 1);
         try (var directory = new ShortDirectory();

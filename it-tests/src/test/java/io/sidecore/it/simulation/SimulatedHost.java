@@ -23,6 +23,7 @@ import io.sidecore.devices.interpose.RateLimit;
 import io.sidecore.devices.linux.OffHeap;
 import io.sidecore.devices.nbd.NbdConnection;
 import io.sidecore.devices.nbd.NbdExport;
+import io.sidecore.devices.nbd.NbdSession;
 import io.sidecore.it.StoresOn;
 import java.nio.ByteBuffer;
 import java.time.Duration;
@@ -177,8 +178,8 @@ final class SimulatedHost {
 
     private void connect(int number, SlabPool slabs, int requests) {
         var ends = SimulatedTransport.pair(simulation.random());
-        var export = NbdExport.of("disk", attachment);
-        var connection = new NbdConnection(ends[0], export, slabs, ByteBuffer.allocate(0), c -> {});
+        var session = NbdSession.plain(NbdExport.of("disk", attachment));
+        var connection = new NbdConnection(ends[0], session, slabs, ByteBuffer.allocate(0), c -> {});
         var queue = new Queue(
                 "q" + number,
                 new VifSettings(32, 33 << 20, Duration.ofMillis(50), Duration.ofSeconds(5), program.replayMax()),

@@ -1,0 +1,2 @@
+/** TLS for whatever speaks over a {@link io.sidecore.devices.transport.Transport}: the transport itself, the credentials behind it, and their renewal. Knows no protocol above it. */
+package io.sidecore.devices.tls;
