@@ -37,6 +37,9 @@ public final class Reference {
 
     private static final String NAME = "NAME";
 
+    /** How an example begins of what was explained before. */
+    private static final Pattern AGAIN = Pattern.compile("For example|As above");
+
     private static final String FILE = "reference.conf";
 
     private final List<Key> keys = new ArrayList<>();
@@ -91,16 +94,33 @@ public final class Reference {
         }
         String path = path(entry.group("key"));
         boolean opens = entry.group("open") != null;
-        // Elements of lists come in several shapes, each with its own explanation; everything else is explained once.
-        boolean unsaid = entry.group("key").isEmpty() && comment.isEmpty();
-        boolean known = keys.stream().anyMatch(key -> key.path().equals(path)) && !path.contains("[]");
-        if (!known && !unsaid) {
-            keys.add(
-                    new Key(path, opens ? "" : entry.group("value"), set && !opens, String.join(" ", comment), number));
+        String text = String.join(" ", comment);
+        boolean element = entry.group("key").isEmpty();
+        if (!(element && text.isEmpty()) && !AGAIN.matcher(text).lookingAt()) {
+            add(new Key(path, opens ? "" : entry.group("value"), set && !opens, text, number));
         }
         if (opens) {
             within.push(path);
         }
+    }
+
+    /** A key that stands in several shapes of a thing is explained by all of them together; elements of lists are each a thing of their own. */
+    private void add(Key key) {
+        for (int i = 0; i < keys.size(); i++) {
+            Key before = keys.get(i);
+            if (before.path().equals(key.path()) && !key.path().contains("[]")) {
+                keys.set(
+                        i,
+                        new Key(
+                                before.path(),
+                                before.value(),
+                                before.isDefault(),
+                                before.text() + " " + key.text(),
+                                before.line()));
+                return;
+            }
+        }
+        keys.add(key);
     }
 
     private String path(String key) {

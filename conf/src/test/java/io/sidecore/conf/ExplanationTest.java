@@ -45,6 +45,17 @@ class ExplanationTest {
     }
 
     @Test
+    void aKeyOfSeveralShapesIsExplainedByAllOfThem() {
+        assertThat(reference.find("volumes.NAME.store.type"))
+                .singleElement()
+                .extracting(Reference.Key::text)
+                .asString()
+                .contains("memory: sparse memory")
+                .contains("file: a raw image file");
+        assertThat(reference.find("store.path")).hasSize(1);
+    }
+
+    @Test
     void aKeyThatStandsInSeveralPlacesIsFoundInAll() {
         assertThat(reference.find("ratio")).hasSize(3);
     }

@@ -31,6 +31,7 @@ import io.sidecore.devices.tls.TlsFiles;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
@@ -289,21 +290,25 @@ public final class Sidecore implements AutoCloseable {
 
     /** Where clients find what is served: one URI for each export and address. */
     public List<String> uris() {
-        var all = new ArrayList<String>();
-        for (var address : addresses) {
-            if (tlsMode != TlsSettings.Mode.REQUIRE) {
-                storage.exports().keySet().forEach(export -> all.add(address.uri(export)));
-            }
-            if (tlsMode != TlsSettings.Mode.OFF) {
-                storage.exports().keySet().forEach(export -> all.add(address.tlsUri(export)));
-            }
-        }
-        return all;
+        return uris(storage.exports().keySet());
     }
 
     /** Where clients find one export. */
     public List<String> uris(String export) {
-        return addresses.stream().map(address -> address.uri(export)).toList();
+        return uris(List.of(export));
+    }
+
+    private List<String> uris(Collection<String> exports) {
+        var all = new ArrayList<String>();
+        for (var address : addresses) {
+            if (tlsMode != TlsSettings.Mode.REQUIRE) {
+                exports.forEach(export -> all.add(address.uri(export)));
+            }
+            if (tlsMode != TlsSettings.Mode.OFF) {
+                exports.forEach(export -> all.add(address.tlsUri(export)));
+            }
+        }
+        return all;
     }
 
     /** What it was started with. */

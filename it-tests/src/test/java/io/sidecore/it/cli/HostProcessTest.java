@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.sidecore.it.Peers;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
@@ -161,19 +162,35 @@ class HostProcessTest {
     @Test
     void aCopyIsGivenUpWhenWhoeverAskedForItIsKilled() throws Exception {
         host("sidecore-data");
-        terminal.run("sidecore volume create big --size 4TiB");
-        // What is only zeroes is copied fast: there is enough of it that this is still going on.
-        Files.createFile(directory.path().resolve("empty"));
+        // Takes minutes to read, and no space.
+        var made = terminal.run("truncate -s 1T empty && sidecore volume create big --size 1TiB");
+        assertThat(made.exit()).as(made.text()).isZero();
         terminal.startInBackground("sidecore volume import big empty");
-        Peers.until("the import holds the volume", PATIENCE, () -> terminal.run("sidecore volume list")
-                .text()
-                .contains("import/big (exclusive)"));
+        Peers.until("the import holds the volume", PATIENCE, () -> holders().contains("import/big"));
 
         terminal.last().destroyForcibly();
 
-        Peers.until("the volume is free", PATIENCE, () -> !terminal.run("sidecore volume list")
-                .text()
-                .contains("import/big"));
+        Peers.until("the volume is free", PATIENCE, () -> !holders().contains("import/big"));
+    }
+
+    private String holders() {
+        try {
+            return raw("{\"do\":\"list-volumes\"}\n");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    @Test
+    void commandsThatAskAHostLoadNeitherActorsNorLogging() throws Exception {
+        host("sidecore-data");
+
+        var status = terminal.run("SIDECORE_JAVA_OPTS=-Xlog:class+load:file=classes sidecore status");
+
+        assertThat(status.exit()).as(status.text()).isZero();
+        assertThat(Files.readString(directory.path().resolve("classes")))
+                .contains("io.sidecore.runtime.cli.StatusCommand")
+                .doesNotContain("org.apache.pekko", "ch.qos.logback", "org.slf4j", "scala.");
     }
 
     @Test

@@ -43,9 +43,7 @@ final class ConfigCommand {
             @Option(names = "--json", description = "JSON for programs, in place of text.") boolean json) {
         var values = file.map(EffectiveSettings::of).orElseGet(EffectiveSettings::embedded);
         if (json) {
-            var array = ControlClient.json().createArrayNode();
-            values.forEach(value -> array.addPOJO(value));
-            print(array.toPrettyString());
+            print(ControlClient.json().valueToTree(values).toPrettyString());
         } else {
             var table = new Table("KEY", "VALUE", "SAID BY");
             values.forEach(value -> table.row(value.key(), value.value(), value.origin()));

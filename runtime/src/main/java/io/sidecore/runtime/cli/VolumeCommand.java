@@ -35,7 +35,8 @@ final class VolumeCommand {
             footer = {
                 "  sidecore volume create scratch --size 1GiB                    in memory, all zero, gone with the host",
                 "  sidecore volume create big --size 64GiB --limit 2GiB          sparse: at most 2 GiB of memory",
-                "  sidecore volume create root --size 8GiB --path root.img       in a file, where the host knows file stores"
+                "  sidecore volume create root --size 8GiB --path root.img       in an image file, made if it is not there",
+                "  sidecore volume create iso --path cd.iso --set store.read-only=true"
             })
     int create(
             @Parameters(paramLabel = "NAME", description = "Letters, digits, '.', '_' and '-'; 64 at most.") String name,

@@ -114,6 +114,10 @@ public final class ControlServer implements AutoCloseable {
                 }
                 var thread = Thread.ofVirtual().name("sidecore-control-connection").unstarted(() -> serve(channel));
                 connections.put(channel, thread);
+                if (stopping) {
+                    // close() may have looked already.
+                    channel.close();
+                }
                 thread.start();
             } catch (ClosedChannelException closed) {
                 return;

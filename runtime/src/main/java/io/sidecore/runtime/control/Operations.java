@@ -22,6 +22,7 @@ import io.sidecore.runtime.transfer.Progress;
 import io.sidecore.runtime.transfer.TransferException;
 import io.sidecore.runtime.transfer.VolumeFiles;
 import java.io.IOException;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -188,12 +189,16 @@ public final class Operations {
     }
 
     private static Path file(String text) {
-        var file = Path.of(text);
-        if (!file.isAbsolute()) {
-            // Relative to what, the host cannot know.
-            throw ControlException.mistake("file: expected an absolute path, found " + text);
+        try {
+            var file = Path.of(text);
+            if (!file.isAbsolute() || file.getFileName() == null) {
+                // Relative to what, the host cannot know.
+                throw ControlException.mistake("file: expected the absolute path of a file, found " + text);
+            }
+            return file;
+        } catch (InvalidPathException e) {
+            throw ControlException.mistake("file: expected a path: " + e.getMessage());
         }
-        return file;
     }
 
     private static Progress progress(Answers answers) {

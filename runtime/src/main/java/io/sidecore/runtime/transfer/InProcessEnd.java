@@ -205,6 +205,11 @@ public final class InProcessEnd implements GuestEnd {
     }
 
     @Override
+    public void refuseRest() {
+        // What was asked and not received is given back by close(), and take() says why.
+    }
+
+    @Override
     public boolean flushed() {
         return true;
     }

@@ -242,6 +242,9 @@ public final class VolumeCopy {
             if (answer.slab() != null) {
                 end.giveBack(answer.slab());
             }
+            if (answer.error() == Errno.ESHUTDOWN) {
+                throw new TransferException("the volume was taken away, after %d of %d bytes".formatted(done, size));
+            }
             throw new TransferException("the volume answered %s to %s of %d bytes at %d, after %d of %d bytes"
                     .formatted(answer.error(), answer.op(), answer.length(), answer.offset(), done, size));
         }
