@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Errno;
+import io.sidecore.actors.block.Extents;
 import io.sidecore.actors.block.InFlightLedger;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Slab;
@@ -67,6 +68,7 @@ class GuestReachTest {
             Request.class,
             Slab.class,
             BlockOp.class,
+            Extents.class,
             Errno.class);
 
     @TempDir
