@@ -324,7 +324,7 @@ public final class TlsTransport implements Transport, Transport.Listener {
         open = true;
         flush();
         var session = engine.getSession();
-        LOG.info("{}: {}, {}{}", this, session.getProtocol(), session.getCipherSuite(), client(session));
+        LOG.debug("{}: {}, {}{}", this, session.getProtocol(), session.getCipherSuite(), client(session));
         watch();
         if (wantsWrite) {
             listener.writable();
