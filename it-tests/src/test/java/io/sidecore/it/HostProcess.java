@@ -67,8 +67,7 @@ public final class HostProcess implements AutoCloseable {
 
     /** What it announced for an export ("" for the first one): {@code scheme} is what the URI begins with, {@code nbd+unix} say. */
     public String uri(String scheme, String export) {
-        return output()
-                .lines()
+        return output().lines()
                 .map(String::strip)
                 .filter(line -> line.startsWith(scheme) && line.contains("/" + export))
                 .findFirst()

@@ -159,8 +159,7 @@ public final class NbdListener implements AutoCloseable {
     }
 
     private void chosen(NbdNegotiation negotiation, NbdSession session) {
-        var connection =
-                new NbdConnection(negotiation.transport(), session, pool, negotiation.early(), this::ended);
+        var connection = new NbdConnection(negotiation.transport(), session, pool, negotiation.early(), this::ended);
         connections.add(connection);
         connections.remove(negotiation);
         if (stopping) {

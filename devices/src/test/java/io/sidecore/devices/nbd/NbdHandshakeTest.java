@@ -397,8 +397,8 @@ class NbdHandshakeTest {
         var required = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.REQUIRE);
         required.shutDown();
 
-        required.feed(ByteBuffer.wrap(
-                joined(flags(BOTH), option(Nbd.OPT_LIST, new byte[0]), go("root"), option(4711, new byte[0]), STARTTLS)));
+        required.feed(ByteBuffer.wrap(joined(
+                flags(BOTH), option(Nbd.OPT_LIST, new byte[0]), go("root"), option(4711, new byte[0]), STARTTLS)));
         assertThat(types(required))
                 .containsExactly(
                         Nbd.REP_ERR_TLS_REQD, Nbd.REP_ERR_TLS_REQD, Nbd.REP_ERR_TLS_REQD, Nbd.REP_ERR_SHUTDOWN);

@@ -53,8 +53,7 @@ class NbdNegotiationTest {
     @BeforeEach
     void start() throws Exception {
         loop.start();
-        var service =
-                new NbdListener.Service(List.of(ROOT), 1, Duration.ofMinutes(10), Optional.of(acceptor), false);
+        var service = new NbdListener.Service(List.of(ROOT), 1, Duration.ofMinutes(10), Optional.of(acceptor), false);
         negotiation = new NbdNegotiation(
                 wire,
                 service,
@@ -154,7 +153,9 @@ class NbdNegotiationTest {
             assertThat(wire.unread()).isEqualTo(GO.length);
         });
         // It is TLS that gets to read it, and that refuses it.
-        assertThat(ended.get(PATIENCE_SECONDS, TimeUnit.SECONDS)).as("the export chosen").isNull();
+        assertThat(ended.get(PATIENCE_SECONDS, TimeUnit.SECONDS))
+                .as("the export chosen")
+                .isNull();
         onLoop(() -> assertThat(wire.unread()).isZero());
     }
 
@@ -168,7 +169,9 @@ class NbdNegotiationTest {
 
             assertThat(wire.unread()).isEqualTo(GO.length);
         });
-        assertThat(ended.get(PATIENCE_SECONDS, TimeUnit.SECONDS)).as("the export chosen").isNull();
+        assertThat(ended.get(PATIENCE_SECONDS, TimeUnit.SECONDS))
+                .as("the export chosen")
+                .isNull();
         assertThat(wire.answers.size()).isEqualTo(18 + 20);
     }
 }

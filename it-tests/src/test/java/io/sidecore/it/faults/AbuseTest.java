@@ -92,7 +92,8 @@ class AbuseTest {
                 "-Xms" + HEAP,
                 "-Xmx" + HEAP,
                 "-XX:+AlwaysPreTouch");
-        address = new InetSocketAddress("127.0.0.1", URI.create(host.uri("nbd:", "lent")).getPort());
+        address = new InetSocketAddress(
+                "127.0.0.1", URI.create(host.uri("nbd:", "lent")).getPort());
     }
 
     @AfterEach
@@ -114,8 +115,9 @@ class AbuseTest {
         var stop = directory.path().resolve("stop");
         try (var checking = Peers.startPython(CHECKING, host.uri("nbd:", "other"), stop.toString())) {
             Peers.until(
-                    "the other client checks", PATIENCE, () -> checking.output().contains("checking")
-                            || !checking.alive());
+                    "the other client checks",
+                    PATIENCE,
+                    () -> checking.output().contains("checking") || !checking.alive());
             var most = before;
             for (var round = 0; round < ROUNDS; round++) {
                 for (var attack : attacks()) {
@@ -149,9 +151,11 @@ class AbuseTest {
 
         served();
         assertThat(host.alive()).isTrue();
-        var lines = host.output().lines().filter(line -> line.contains("refused a connection") || line.contains(" ended"));
+        var lines =
+                host.output().lines().filter(line -> line.contains("refused a connection") || line.contains(" ended"));
         // So many at once, and one a second.
-        assertThat(lines.count()).isBetween(1L, 21 + Duration.ofNanos(System.nanoTime() - began).toSeconds());
+        assertThat(lines.count())
+                .isBetween(1L, 21 + Duration.ofNanos(System.nanoTime() - began).toSeconds());
     }
 
     private void served() {
@@ -437,7 +441,9 @@ class AbuseTest {
             for (var n = 0; n < 200; n++) {
                 out.write(request(READ, 0, i / 2 % 2 == 0 ? MIB : VOLUME, 0));
             }
-            assertThat(secured.getInputStream().read()).as("the beginning of an answer").isEqualTo(CHUNK >>> 24);
+            assertThat(secured.getInputStream().read())
+                    .as("the beginning of an answer")
+                    .isEqualTo(CHUNK >>> 24);
         }
     }
 
@@ -517,7 +523,10 @@ class AbuseTest {
                 .put(name)
                 .putShort((short) 0)
                 .array());
-        assertThat(in.readNBytes(20 + 20 + 12 + 20)).as("negotiated").hasSize(72).endsWith(0, 0, 0, 1, 0, 0, 0, 0);
+        assertThat(in.readNBytes(20 + 20 + 12 + 20))
+                .as("negotiated")
+                .hasSize(72)
+                .endsWith(0, 0, 0, 1, 0, 0, 0, 0);
     }
 
     private static byte[] option(int option, int length) {

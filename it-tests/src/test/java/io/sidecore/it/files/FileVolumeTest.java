@@ -52,9 +52,10 @@ class FileVolumeTest {
     void flushesAndForcedWritesReachFdatasyncAndOthersDoNot() throws IOException {
         var trace = directory.path().resolve("trace");
         Peers.need(Tool.STRACE);
-        var command = new ArrayList<>(
-                List.of("strace", "-f", "-qq", "-o", trace.toString(), "-e", "trace=fdatasync,fsync"));
-        command.addAll(HostProcess.command(directory.path(), volume(directory.path().resolve("disk.img"), 16)));
+        var command =
+                new ArrayList<>(List.of("strace", "-f", "-qq", "-o", trace.toString(), "-e", "trace=fdatasync,fsync"));
+        command.addAll(
+                HostProcess.command(directory.path(), volume(directory.path().resolve("disk.img"), 16)));
         try (var host = new HostProcess(command)) {
             var before = syncs(trace);
             ask(host, "h.pwrite(bytes(4096), 0)", "h.zero(4096, 8192)", "h.trim(4096, 16384)");

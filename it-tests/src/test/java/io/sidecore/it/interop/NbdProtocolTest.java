@@ -59,7 +59,8 @@ class NbdProtocolTest {
     }
 
     private void start(String interposers) {
-        host = Sidecore.start(Settings.read(ConfigFactory.parseString("""
+        host = Sidecore.start(Settings.read(ConfigFactory.parseString(
+                """
                 sidecore {
                   data-directory = "%s"
                   vif.drain-max = 200 ms
@@ -85,12 +86,11 @@ class NbdProtocolTest {
     }
 
     private URI announced(Over over) {
-        var scheme =
-                switch (over) {
-                    case TCP -> "nbd";
-                    case UNIX -> "nbd+unix";
-                    case TLS -> "nbds";
-                };
+        var scheme = switch (over) {
+            case TCP -> "nbd";
+            case UNIX -> "nbd+unix";
+            case TLS -> "nbds";
+        };
         return host.uris().stream()
                 .map(URI::create)
                 .filter(uri -> uri.getScheme().equals(scheme))

@@ -99,7 +99,9 @@ class DataPathTest {
             System.out.printf(
                     "a million I/Os, %s replies: 0 messages, 0 hand-offs, %d bytes of garbage a batch, %.1f a request (%.1f requests a batch)%n",
                     structured ? "structured" : "simple",
-                    garbage / batches, (double) garbage / MILLION, (double) MILLION / batches);
+                    garbage / batches,
+                    (double) garbage / MILLION,
+                    (double) MILLION / batches);
         }
     }
 

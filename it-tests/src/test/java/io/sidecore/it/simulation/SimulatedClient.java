@@ -149,7 +149,10 @@ final class SimulatedClient implements Transport.Listener {
             // Behind the number a text, and perhaps the offset.
             return answered(at + 20 + length, key, asked, in.getInt(at + 20));
         }
-        if (type != 1 || asked.type() != 0 || length != 8 + asked.length() || in.getLong(at + 20) != base + asked.offset()) {
+        if (type != 1
+                || asked.type() != 0
+                || length != 8 + asked.length()
+                || in.getLong(at + 20) != base + asked.offset()) {
             violations.add("%s: a chunk of type %d with %d bytes of request %d".formatted(name, type, length, key));
             return false;
         }
