@@ -37,7 +37,7 @@ class AbuseTest {
     private static final int ROUNDS = Boolean.getBoolean("it.long") ? 20 : 3;
     private static final int MIB = 1 << 20;
     private static final int VOLUME = 32 * MIB;
-    private static final Duration PATIENCE = Duration.ofMinutes(2);
+    private static final Duration PATIENCE = Duration.ofMinutes(1);
 
     /** What is configured, as little as can be: the bounds are to be reached. One place is the other client's. */
     private static final int CONNECTIONS = 5;
@@ -421,14 +421,16 @@ class AbuseTest {
     /** Each is to be answered by one (RFC 8446, 4.6.3), as long as the host likes. */
     private void keyUpdates() throws IOException {
         for (var i = 0; i < CONNECTIONS - 1; i++) {
-            var secured = secured(startedTls());
+            var channel = startedTls();
+            var secured = secured(channel);
             try {
                 for (var n = 0; n < 2_000; n++) {
                     secured.startHandshake();
                 }
-            } catch (SocketException | SSLException refused) {
-                assertThat(refused).hasMessageMatching("(?i).*(reset|broken pipe|closed).*");
+            } catch (SocketException | SSLException cutOff) {
+                // As is asserted next.
             }
+            assertEnds(channel);
         }
     }
 
@@ -489,7 +491,9 @@ class AbuseTest {
                 return channel;
             }
             channel.close();
-            assertThat(System.nanoTime()).as("a place within " + PATIENCE).isLessThan(end);
+            assertThat(System.nanoTime())
+                    .as("a place within %s: %s", PATIENCE, host.output())
+                    .isLessThan(end);
             LockSupport.parkNanos(1_000_000);
         }
     }
