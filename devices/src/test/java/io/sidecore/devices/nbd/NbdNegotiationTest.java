@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.core.Clock;
 import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.actors.core.Loop;
 import io.sidecore.conf.LoopSettings;
 import io.sidecore.devices.tls.Pki;
 import io.sidecore.devices.tls.TlsAcceptor;
@@ -93,7 +94,7 @@ class NbdNegotiationTest {
         }
 
         @Override
-        public void attach(CoreLoop loop, Listener told) {}
+        public void attach(Loop on, Listener told) {}
 
         @Override
         public void detach() {}
