@@ -158,6 +158,11 @@ public final class Peers {
             return process.isAlive();
         }
 
+        /** Its number. */
+        public long pid() {
+            return process.pid();
+        }
+
         /** What it has written so far. */
         public String output() {
             return read(out) + read(err);

@@ -162,7 +162,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
                 () -> self.tell(new QueueClosed(closed[0])));
         closed[0] = queue;
         queues.put(queue.name(), queue);
-        getContext().getLog().info("{} serves on loop {}", queue.name(), loop.name());
+        getContext().getLog().debug("{} serves on loop {}", queue.name(), loop.name());
         queue.start();
         return this;
     }
