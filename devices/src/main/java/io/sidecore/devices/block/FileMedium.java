@@ -203,8 +203,13 @@ public final class FileMedium implements Medium {
 
     /** What was written is made durable before. */
     @Override
-    public synchronized void close() {
+    public void close() {
+        // Not under the lock: one of them may wait for it, to let go of the image.
         threads.close();
+        end();
+    }
+
+    private synchronized void end() {
         if (!closed && failure == null && !image.traits().readOnly()) {
             try {
                 image.sync();

@@ -10,6 +10,7 @@ import io.sidecore.devices.linux.SystemCallException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 
 /**
  * A raw image file or a block device of Linux. While it is open nobody else writes it: it holds a lock that other hosts and QEMU's tools respect.
@@ -147,11 +148,21 @@ public final class LinuxImage implements Image {
                 options.readOnly() || !options.create() ? "" : ". Give the volume a size, and the image is created";
             case OpenFile.EACCES, OpenFile.EROFS ->
                 options.readOnly() ? "" : ". If it need not be written, say read-only = true";
-            case OpenFile.EBUSY -> ". It is a device that is in use, mounted perhaps; end that first";
+            case OpenFile.EBUSY ->
+                ". It is in use by " + holder(options.path()).orElse("the system, mounted perhaps")
+                        + "; end that first, or say read-only = true";
             case OpenFile.EINVAL ->
                 options.direct() ? ". Its file system may know no direct I/O: say direct = false" : "";
             default -> "";
         };
+    }
+
+    private static Optional<String> holder(Path path) {
+        try (var file = OpenFile.open(path, Access.READ_ONLY, false)) {
+            return file.lockHolder();
+        } catch (SystemCallException e) {
+            return Optional.empty();
+        }
     }
 
     private void judgeSize(Options options) {
