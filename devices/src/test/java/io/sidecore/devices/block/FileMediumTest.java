@@ -330,7 +330,7 @@ class FileMediumTest {
             Files.write(other, new byte[(int) MIB], StandardOpenOption.CREATE_NEW);
             Files.move(other, path, StandardCopyOption.REPLACE_EXISTING);
 
-            assertThat(new Disk(medium.open()).ask(BlockOp.WRITE, 0, 512, Request.FUA))
+            assertThat(new Disk(medium.open()).ask(BlockOp.WRITE, 4096, 512, Request.FUA))
                     .isEqualTo(Errno.EIO);
 
             assertThat(medium.failure())

@@ -67,8 +67,7 @@ class BlockDeviceTest {
                 assertThat(new int[] {content[4094], content[4095], content[5094], content[5095], content[100_001]})
                         .as("in the file beneath")
                         .containsExactly('a', 'b', 'b', 'a', 0);
-                Verified.of(Peers.run(
-                        Tool.FIO, Peers.fioVerify(disk.uri(), "--bsrange=512-64k", "--size=8m")));
+                Verified.of(Peers.run(Tool.FIO, Peers.fioVerify(disk.uri(), "--bsrange=512-64k", "--size=8m")));
                 // What was trimmed is given back by the device: the file beneath has a hole there.
                 disk.ask("h.pwrite(b'x' * (8 << 20), 8 << 20)", "h.flush()");
                 var before = blocks(backing);
@@ -101,10 +100,16 @@ class BlockDeviceTest {
                 var disk = serve(device, "", "");
                 var elsewhere = new ShortDirectory()) {
             assertThatThrownBy(() -> new TroubledDisk(elsewhere.path(), device.path(), "", ""))
-                    .hasMessageContaining("volume disk: Cannot open " + device.path() + ": Device or resource busy. It is in use by ")
+                    .hasMessageContaining("volume disk: Cannot open " + device.path()
+                            + ": Device or resource busy (errno 16). It is in use by ")
                     .hasMessageContaining("(pid " + ProcessHandle.current().pid() + ")");
             var refused = Peers.run(
-                    Tool.QEMU_IO, "-f", "raw", "-c", "write 0 512", device.path().toString());
+                    Tool.QEMU_IO,
+                    "-f",
+                    "raw",
+                    "-c",
+                    "write 0 512",
+                    device.path().toString());
             assertThat(refused.exit()).isNotZero();
             assertThat(refused.err() + refused.out()).contains("lock");
             assertThat(disk.ask("print(t(h.pwrite, bytes(512), 0))")).containsExactly("OK");
@@ -117,7 +122,7 @@ class BlockDeviceTest {
                 var mounted = SmallFileSystem.ext4(path.resolve("mounted"), device)) {
             assertThatThrownBy(() -> serve(device, "", ""))
                     .hasMessageContaining("volume disk: Cannot open " + device.path()
-                            + ": Device or resource busy. It is in use by the system, mounted perhaps");
+                            + ": Device or resource busy (errno 16). It is in use by the system, mounted perhaps");
             serve(device, "", "read-only = true").close();
             assertThat(mounted.path()).isDirectory();
         }

@@ -67,7 +67,8 @@ class DiskTroubleTest {
             assertThat(disk.volume().conditions())
                     .singleElement()
                     .asString()
-                    .contains("disk.img: No space left on device; what needs space is answered ENOSPC until there");
+                    .contains(
+                            "disk.img: No space left on device (errno 28); what needs space is answered ENOSPC until there");
             assertThat(disk.otherServes()).isTrue();
 
             Files.delete(ballast);
@@ -97,8 +98,9 @@ class DiskTroubleTest {
                             "print(t(h.flush))"))
                     .containsExactly("['EPERM', 'EPERM', 'EPERM', 'EPERM']", "EPERM EPERM True", "OK");
             assertThat(disk.volume().conditions())
-                    .containsExactly("Cannot write 4096 bytes at 0 of " + image
-                            + ": Operation not permitted; changes are answered EPERM until it can be written again");
+                    .containsExactly(
+                            "Cannot write 4096 bytes at 0 of " + image
+                                    + ": Operation not permitted (errno 1); changes are answered EPERM until it can be written again");
 
             Peers.run(Tool.CHATTR, "-i", image).ok();
             assertThat(disk.ask("print(t(h.pwrite, b'b' * 4096, 0), t(h.flush))"))
@@ -122,8 +124,9 @@ class DiskTroubleTest {
                             "print(h.pread(4096, 0) == b'a' * 4096, t(h.pwrite, b'b' * 4096, 0), t(h.pread, 4096, 0))"))
                     .containsExactly("['EIO', 'EIO', 'EIO', 'EIO', 'EIO']", "True OK OK");
             assertThat(disk.volume().conditions())
-                    .containsExactly("Cannot read 4096 bytes at 8388608 of " + device.path()
-                            + ": Input/output error; what touches that place is answered EIO as long as it lasts");
+                    .containsExactly(
+                            "Cannot read 4096 bytes at 8388608 of " + device.path()
+                                    + ": Input/output error (errno 5); what touches that place is answered EIO as long as it lasts");
             assertThat(disk.volume().failure()).isEmpty();
             assertThat(disk.otherServes()).isTrue();
 
@@ -153,7 +156,7 @@ class DiskTroubleTest {
             assertThat(disk.volume().failure())
                     .hasValueSatisfying(why -> assertThat(why)
                             .matches("a flush failed: Cannot make durable what was written to " + device.path()
-                                    + ": (Input/output error|No space left on device)"));
+                                    + ": (Input/output error|No space left on device) \\(errno \\d+\\)"));
             assertThat(disk.otherServes()).isTrue();
 
             Files.delete(ballast);
@@ -182,7 +185,8 @@ class DiskTroubleTest {
             assertThat(disk.volume().conditions())
                     .singleElement()
                     .asString()
-                    .endsWith("disk.img: Read-only file system; changes are answered EPERM until it can be written again");
+                    .endsWith(
+                            "disk.img: Read-only file system (errno 30); changes are answered EPERM until it can be written again");
             assertThat(disk.ask("print(t(h.flush), t(h.pread, 4096, 0))")).containsExactly("EIO EIO");
             assertThat(disk.volume().failure())
                     .hasValueSatisfying(why -> assertThat(why).startsWith("a flush failed: Cannot make durable"));
@@ -190,15 +194,15 @@ class DiskTroubleTest {
             small.unmount();
             assertThatThrownBy(disk::recover)
                     .isInstanceOf(HostException.class)
-                    .hasMessageContaining("volume disk: Cannot open " + small.path().resolve("disk.img"));
+                    .hasMessageContaining(
+                            "volume disk: Cannot open " + small.path().resolve("disk.img"));
             assertThat(Peers.run(Tool.E2FSCK, "-f", "-y", device.path().toString())
                             .exit())
                     .as("0: clean, 1: repaired")
                     .isBetween(0, 1);
             try (var again = SmallFileSystem.existing(small.path(), device)) {
                 disk.recover();
-                assertThat(disk.ask(
-                                "print(h.pread(4096, 0) == b'a' * 4096, t(h.pwrite, b'b' * 4096, 0), t(h.flush))"))
+                assertThat(disk.ask("print(h.pread(4096, 0) == b'a' * 4096, t(h.pwrite, b'b' * 4096, 0), t(h.flush))"))
                         .containsExactly("True OK OK");
                 assertThat(disk.volume().conditions()).isEmpty();
                 assertThat(disk.events()).containsExactly("created", "degraded", "failed", "recovered");

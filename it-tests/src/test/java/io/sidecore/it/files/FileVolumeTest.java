@@ -223,7 +223,7 @@ class FileVolumeTest {
                     .satisfiesExactly(
                             full -> assertThat(full)
                                     .containsPattern("WARN +Volume: volume disk: Cannot write 1048576 bytes at \\d+ of "
-                                            + image + ": No space left on device; "
+                                            + image + ": No space left on device \\(errno 28\\); "
                                             + "what needs space is answered ENOSPC until there is some$"),
                             well -> assertThat(well)
                                     .containsPattern("INFO +Volume: volume disk is well again; it had been: Cannot"));

@@ -59,9 +59,10 @@ final class SmallFileSystem implements AutoCloseable {
 
     /** Unmounts it, once nobody has a file on it open any more. */
     void unmount() {
-        Peers.until("nothing on " + at + " is in use", PATIENCE, () -> Peers.run(Tool.UMOUNT, at.toString())
-                        .exit()
-                == 0);
+        Peers.until(
+                "nothing on " + at + " is in use",
+                PATIENCE,
+                () -> Peers.run(Tool.UMOUNT, at.toString()).exit() == 0);
         mounted = false;
     }
 

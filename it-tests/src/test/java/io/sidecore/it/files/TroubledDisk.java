@@ -23,13 +23,14 @@ final class TroubledDisk implements AutoCloseable {
      */
     TroubledDisk(Path directory, Path image, String more, String store) {
         this.directory = directory;
-        this.host = Sidecore.start(Settings.read(ConfigFactory.parseString("""
+        this.host = Sidecore.start(Settings.read(
+                ConfigFactory.parseString("""
                 sidecore {
                   data-directory = "%s"
                   volumes {
                     disk {
                       %s
-                      store { type = file, path = "%s" %s }
+                      store { type = file, path = "%s", %s }
                     }
                     other { size = 16 MiB, store { type = file, path = "%s/other.img" } }
                   }
