@@ -123,8 +123,12 @@ class BlockDeviceTest {
             assertThatThrownBy(() -> serve(device, "", ""))
                     .hasMessageContaining("volume disk: Cannot open " + device.path()
                             + ": Device or resource busy (errno 16). It is in use by the system, mounted perhaps");
-            serve(device, "", "read-only = true").close();
-            assertThat(mounted.path()).isDirectory();
+            try (var disk = serve(device, "", "read-only = true")) {
+                assertThat(disk.ask("print(h.is_read_only(), h.pread(2, 1080))"))
+                        .as("the magic number of an ext4")
+                        .containsExactly("True bytearray(b'S\\xef')");
+            }
+            assertThat(mounted.path().resolve("lost+found")).isDirectory();
         }
     }
 
@@ -134,6 +138,10 @@ class BlockDeviceTest {
             assertThatThrownBy(() -> serve(device, "", ""))
                     .hasMessageContaining("volume disk: ")
                     .hasMessageContaining("say read-only = true");
+            try (var disk = serve(device, "", "read-only = true")) {
+                assertThat(disk.ask("print(h.is_read_only(), h.get_size(), h.pread(2, 0))"))
+                        .containsExactly("True " + 16 * MIB + " bytearray(b'\\x00\\x00')");
+            }
         }
     }
 }

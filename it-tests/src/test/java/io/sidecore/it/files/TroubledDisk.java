@@ -23,6 +23,7 @@ final class TroubledDisk implements AutoCloseable {
      */
     TroubledDisk(Path directory, Path image, String more, String store) {
         this.directory = directory;
+        var mode = store.contains("read-only") ? "read-only" : "exclusive";
         this.host = Sidecore.start(Settings.read(
                 ConfigFactory.parseString("""
                 sidecore {
@@ -34,9 +35,9 @@ final class TroubledDisk implements AutoCloseable {
                     }
                     other { size = 16 MiB, store { type = file, path = "%s/other.img" } }
                   }
-                  exports { nbd { listen = ["unix:%s/s"], volumes = [disk, other] } }
+                  exports { nbd { listen = ["unix:%s/s"], volumes = [{ volume = disk, mode = %s }, other] } }
                 }
-                """.formatted(directory, more, image, store, directory, directory))));
+                """.formatted(directory, more, image, store, directory, directory, mode))));
     }
 
     String uri() {
