@@ -80,11 +80,7 @@ class FileVolumeTest {
     }
 
     private static String ask(HostProcess host, String... lines) {
-        var script = "import nbd, sys\nh = nbd.NBD()\nh.connect_uri(sys.argv[1])\n" + String.join("\n", lines)
-                + "\nh.shutdown()\n";
-        try (var python = Peers.startPython(script, host.uri())) {
-            return python.await(PATIENCE).ok();
-        }
+        return Nbdsh.ask(host.uri(), lines);
     }
 
     /** What each writer prints is the number of its last write that a flush has covered. */
@@ -211,6 +207,33 @@ class FileVolumeTest {
             assertThat(refused.exit()).isNotZero();
             assertThat(refused.err() + refused.out()).contains("lock");
             assertThat(host.output()).doesNotContain("ERROR");
+        }
+    }
+
+    @Test
+    void aFullDiskIsSaidOnceInTheLogAndOnceThatItIsWellAgain() throws IOException {
+        var image = directory.path().resolve("small").resolve("disk.img");
+        try (var small = SmallFileSystem.inMemory(directory.path().resolve("small"), 12);
+                var host = new HostProcess(directory.path(), volume(image, 64, ""))) {
+            var ballast = Files.write(small.path().resolve("ballast"), new byte[4 * MIB]);
+            var refused = ask(host, "print([t(h.pwrite, bytes(1 << 20), i << 20) for i in range(32)].count('ENOSPC'))");
+            assertThat(Integer.parseInt(refused.strip())).isGreaterThanOrEqualTo(24);
+
+            Files.delete(ballast);
+            Peers.until("the host has noticed that there is room: " + host.output(), PATIENCE, () -> {
+                ask(host, "h.pread(512, 0)");
+                return host.output().contains("well again");
+            });
+            ask(host, "h.pwrite(bytes(2 << 20), 40 << 20)", "h.flush()");
+
+            assertThat(host.output().lines().filter(line -> line.contains("Volume:")))
+                    .satisfiesExactly(
+                            full -> assertThat(full)
+                                    .containsPattern("WARN +Volume: volume disk: Cannot write 1048576 bytes at \\d+ of "
+                                            + image + ": No space left on device \\(errno 28\\); "
+                                            + "what needs space is answered ENOSPC until there is some$"),
+                            well -> assertThat(well)
+                                    .containsPattern("INFO +Volume: volume disk is well again; it had been: Cannot"));
         }
     }
 
