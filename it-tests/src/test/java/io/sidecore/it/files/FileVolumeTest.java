@@ -214,7 +214,7 @@ class FileVolumeTest {
     void aFullDiskIsSaidOnceInTheLogAndOnceThatItIsWellAgain() throws IOException {
         var image = directory.path().resolve("small").resolve("disk.img");
         try (var small = SmallFileSystem.inMemory(directory.path().resolve("small"), 12);
-                var host = new HostProcess(directory.path(), volume(image, 64, ""))) {
+                var host = new HostProcess(directory.path(), volume(image, 64))) {
             var ballast = Files.write(small.path().resolve("ballast"), new byte[4 * MIB]);
             var refused = ask(host, "print([t(h.pwrite, bytes(1 << 20), i << 20) for i in range(32)].count('ENOSPC'))");
             assertThat(Integer.parseInt(refused.strip())).isGreaterThanOrEqualTo(24);

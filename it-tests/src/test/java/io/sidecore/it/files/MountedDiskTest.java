@@ -33,8 +33,11 @@ class MountedDiskTest {
     void anExt4ThroughFuseAndALoopDeviceIsCleanAfterStressWithVerification() throws IOException {
         Peers.need(Tool.NBDFUSE, Tool.STRESS_NG, Tool.MKFS_EXT4, Tool.E2FSCK);
         var image = path.resolve("disk.img");
-        var volume = "size = %d MiB, store { type = file, path = \"%s\" }".formatted(SIZE_MIB, image);
-        try (var host = new HostProcess(path, volume)) {
+        var settings = """
+                volumes { disk { size = %d MiB, store { type = file, path = "%s" } } }
+                exports.nbd { listen = ["unix:s"], volumes = [disk] }
+                """.formatted(SIZE_MIB, image);
+        try (var host = new HostProcess(path, settings)) {
             var file = Files.createDirectory(path.resolve("fuse")).resolve("disk");
             try (var fuse = fuse(host, file)) {
                 try (var device = LoopDevice.on(file)) {
