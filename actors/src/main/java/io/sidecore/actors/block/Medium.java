@@ -3,7 +3,7 @@ package io.sidecore.actors.block;
 import java.util.List;
 
 /**
- * What keeps the bytes of a volume: memory, a file. It opens {@link Store}s, one after the other; each can be fenced. Its methods may block: they are for the control plane, not for a loop.
+ * What keeps the bytes of a volume: memory, a file. It opens {@link Store}s, one after the other; each can be fenced. Its methods may block, being for the control plane; but {@link #open()} and {@link #settle} are called on loops too.
  */
 public interface Medium extends AutoCloseable {
     /** Hears what becomes of a medium. Called from any thread; it must not wait. */
@@ -19,7 +19,7 @@ public interface Medium extends AutoCloseable {
         default void well(String condition) {}
     }
 
-    /** A new store on it; {@link #watch} hears of what fails later. */
+    /** A new store on it; {@link #watch} hears of what fails later. Must not wait: what takes time happened when the medium was made, or happens in {@link #recover()}. */
     Store open();
 
     /** Bytes at present. */
