@@ -31,7 +31,7 @@ public record Settings(
         VifSettings vif,
         Map<String, VolumeSettings> volumes,
         Optional<NbdSettings> nbd) {
-    private static final String ROOT = "sidecore";
+    static final String ROOT = "sidecore";
     private static final String EMBEDDED = "sidecore-default.conf";
     private static final ConfigParseOptions STRICT =
             ConfigParseOptions.defaults().setAllowMissing(false);
@@ -68,6 +68,11 @@ public record Settings(
     }
 
     static Settings load(Path file, int processors) {
+        return read(parse(file), processors);
+    }
+
+    /** A file, with the system properties before it. */
+    static Config parse(Path file) {
         if (!Files.isReadable(file) || Files.isDirectory(file)) {
             String message = Files.isDirectory(file)
                     ? "this is a directory; expected a file"
@@ -81,18 +86,27 @@ public record Settings(
                     + (sections.isEmpty() ? "nothing" : "only " + Spelling.list(sections));
             throw new SettingsException(List.of(new Mistake(file.toString(), "", message)));
         }
-        return read(ConfigFactory.defaultOverrides().withFallback(parsed), processors);
+        return ConfigFactory.defaultOverrides().withFallback(parsed);
     }
 
     static Settings embedded(int processors) {
+        return read(parseEmbedded(), processors);
+    }
+
+    static Config parseEmbedded() {
         Config parsed = ConfigFactory.parseResources(Settings.class.getClassLoader(), EMBEDDED, STRICT);
-        return read(ConfigFactory.defaultOverrides().withFallback(parsed), processors);
+        return ConfigFactory.defaultOverrides().withFallback(parsed);
+    }
+
+    /** With {@code reference.conf} behind it, and everything resolved. */
+    static Config complete(Config config) {
+        return refusing(
+                () -> config.withFallback(ConfigFactory.defaultReferenceUnresolved(Settings.class.getClassLoader()))
+                        .resolve());
     }
 
     static Settings read(Config config, int processors) {
-        Config complete = refusing(
-                () -> config.withFallback(ConfigFactory.defaultReferenceUnresolved(Settings.class.getClassLoader()))
-                        .resolve());
+        Config complete = complete(config);
         Mistakes mistakes = new Mistakes();
         Section root = new Section("", complete.root(), mistakes);
         Settings settings = root.at(ROOT).section(new SettingsReader(processors)::settings);

@@ -3,54 +3,39 @@ package io.sidecore.runtime;
 import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.SettingsException;
+import io.sidecore.runtime.cli.Cli;
+import io.sidecore.runtime.control.ControlServer;
+import io.sidecore.runtime.control.DataDirectory;
+import io.sidecore.runtime.control.DefinitionKeeper;
+import io.sidecore.runtime.control.Operations;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
 
-/** The command line. */
-@Command(
-        name = "sidecore",
-        description = "The virtualization runtime of the JVM.",
-        mixinStandardHelpOptions = true,
-        versionProvider = Main.Version.class,
-        subcommands = Main.Run.class,
-        synopsisSubcommandLabel = "COMMAND")
+/** Where the program begins. */
 public final class Main {
     private Main() {}
 
     /** Runs a command and exits with its code: 0 done, 1 it failed, 2 the configuration or the command is wrong. */
     public static void main(String[] args) {
-        var line = new CommandLine(new Main());
-        if (args.length == 0) {
-            line.usage(System.out);
-            return;
-        }
-        System.exit(line.execute(args));
-    }
-
-    /** The version in the jar's manifest. */
-    static final class Version implements CommandLine.IVersionProvider {
-        @Override
-        public String[] getVersion() {
-            var version = Main.class.getPackage().getImplementationVersion();
-            return new String[] {"sidecore " + (version == null ? "(unpackaged)" : version)};
-        }
+        System.exit(Cli.execute(Run::new, args));
     }
 
     /** {@code sidecore run}. */
     @Command(
-            name = "run",
+            name = "run", mixinStandardHelpOptions = true,
             description = "Runs a host until Ctrl-C or SIGTERM.",
-            mixinStandardHelpOptions = true,
             footerHeading = "%nExamples:%n",
             footer = {
                 "  sidecore run                               serve a 1 GiB memory disk on 127.0.0.1:10809",
                 "  sidecore run conf/examples/memory-disk.conf   serve what a file declares",
-                "  nbdinfo nbd://127.0.0.1:10809/scratch      look at it from another terminal"
+                "  sidecore status                            look at it from another terminal",
+                "  nbdinfo nbd://127.0.0.1:10809/scratch      look at its disk"
             })
     static final class Run implements Callable<Integer> {
         @Parameters(
@@ -62,13 +47,21 @@ public final class Main {
         @Override
         public Integer call() throws InterruptedException {
             Sidecore host;
+            Deque<AutoCloseable> around = new ArrayDeque<>();
             try {
-                host = Sidecore.start(file.map(Settings::load).orElseGet(Settings::embedded));
+                var settings = file.map(Settings::load).orElseGet(Settings::embedded);
+                var claim = DataDirectory.claim(settings.dataDirectory());
+                around.push(claim);
+                host = Sidecore.start(settings);
+                around.push(host);
+                around.push(ControlServer.open(claim, new Operations(host, DefinitionKeeper.NONE)));
             } catch (SettingsException e) {
                 System.err.println(e.getMessage());
+                close(around);
                 return 2;
             } catch (HostException e) {
                 System.err.println("sidecore: " + e.getMessage());
+                close(around);
                 return 1;
             }
             var stopped = new CountDownLatch(1);
@@ -76,7 +69,7 @@ public final class Main {
                     .addShutdownHook(new Thread(
                             () -> {
                                 System.out.println("stopping ...");
-                                host.close();
+                                close(around);
                                 System.out.println("stopped.");
                                 System.out.flush();
                                 // A stop that was asked for and went well is a success, whatever signal asked for it.
@@ -86,6 +79,17 @@ public final class Main {
             announce(host);
             stopped.await();
             return 0;
+        }
+
+        /** The last one first; what fails is told, and the rest goes on. */
+        private static void close(Deque<AutoCloseable> parts) {
+            for (AutoCloseable part; (part = parts.poll()) != null; ) {
+                try {
+                    part.close();
+                } catch (Exception e) {
+                    System.err.println("sidecore: stopping a part of the host failed: " + e);
+                }
+            }
         }
 
         private void announce(Sidecore host) {
@@ -122,6 +126,7 @@ public final class Main {
                     out.append("  qemu-system-x86_64 -drive 'file=%s,format=raw,if=virtio'%n".formatted(uri));
                 }
             }
+            out.append("Manage it from another terminal with: sidecore status, volume, export, top (sidecore --help).%n".formatted());
             out.append("Stop it with Ctrl-C.");
             System.out.println(out);
         }

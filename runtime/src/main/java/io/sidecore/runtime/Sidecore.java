@@ -31,6 +31,7 @@ import io.sidecore.devices.tls.TlsFiles;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
@@ -111,6 +112,7 @@ public final class Sidecore implements AutoCloseable {
         resources.push(storage::close);
         settings.volumes().forEach(storage::create);
         startCores();
+        resources.push(this::endExports);
         settings.nbd().ifPresent(this::serveNbd);
     }
 
@@ -187,7 +189,6 @@ public final class Sidecore implements AutoCloseable {
                         tlsMode == TlsSettings.Mode.REQUIRE),
                 slabs,
                 this::connect);
-        resources.push(this::endExports);
         nbd.volumes().forEach(exported -> storage.export(exported, nbd.placement()));
         resources.push(listener);
         for (var address : nbd.listen()) {
@@ -219,7 +220,7 @@ public final class Sidecore implements AutoCloseable {
     private VirtualInterface.Definition definition(StorageService.Definition of) {
         return new VirtualInterface.Definition(
                 of.id(),
-                "nbd",
+                of.id().substring(0, Math.max(0, of.id().indexOf('/'))),
                 of.route(),
                 of.placement(),
                 settings.vif(),
@@ -289,16 +290,35 @@ public final class Sidecore implements AutoCloseable {
 
     /** Where clients find what is served: one URI for each export and address. */
     public List<String> uris() {
+        return uris(storage.exports().keySet());
+    }
+
+    /** Where clients find one export. */
+    public List<String> uris(String export) {
+        return uris(List.of(export));
+    }
+
+    private List<String> uris(Collection<String> exports) {
         var all = new ArrayList<String>();
         for (var address : addresses) {
             if (tlsMode != TlsSettings.Mode.REQUIRE) {
-                storage.exports().keySet().forEach(export -> all.add(address.uri(export)));
+                exports.forEach(export -> all.add(address.uri(export)));
             }
             if (tlsMode != TlsSettings.Mode.OFF) {
-                storage.exports().keySet().forEach(export -> all.add(address.tlsUri(export)));
+                exports.forEach(export -> all.add(address.tlsUri(export)));
             }
         }
         return all;
+    }
+
+    /** What it was started with. */
+    public Settings settings() {
+        return settings;
+    }
+
+    /** The memory from which its queues take payloads. */
+    public SlabPool slabs() {
+        return slabs;
     }
 
     /** Its storage service: volumes and exports, which come and go while it runs. */

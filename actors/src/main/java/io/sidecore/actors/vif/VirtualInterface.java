@@ -72,16 +72,27 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
     /** A queue as seen from outside. */
     public record QueueStatus(String name, String loop, Queue.State state, int generation, Stages stages) {}
 
-    /** A VIF as seen from outside. */
+    /**
+     * A VIF as seen from outside.
+     *
+     * @param interposers their names, the first one nearest to the guest
+     * @param chain the interposers themselves, for changes that need no stall
+     */
     public record Status(
             String id,
             DeviceClass deviceClass,
             String owner,
             State state,
             Placement placement,
-            String volume,
+            Attachment attachment,
             List<String> interposers,
-            List<QueueStatus> queues) {}
+            List<Interposer> chain,
+            List<QueueStatus> queues) {
+        /** The name of the volume that it holds. */
+        public String volume() {
+            return attachment.volume().name();
+        }
+    }
 
     /**
      * What a VIF is made of.
@@ -285,8 +296,9 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
                         definition.owner(),
                         life.state(),
                         placement,
-                        route.volume().name(),
+                        route.attachment(),
                         route.interposers().stream().map(Interposer::name).toList(),
+                        route.interposers(),
                         queues.values().stream()
                                 .map(q -> new QueueStatus(
                                         q.name(), q.loop().name(), q.state(), q.generation(), q.stages()))
