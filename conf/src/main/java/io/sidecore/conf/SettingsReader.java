@@ -165,7 +165,7 @@ final class SettingsReader {
         return new MemoryStore(limitBytes);
     }
 
-    /** Nothing is exported until both lists have an element; one without the other is a mistake. */
+    /** Without an address there is no server, and nothing may be exported. Without a volume there is one: exports may be created while it runs. */
     private static Optional<NbdSettings> nbd(
             Section section, Path dataDirectory, Set<String> volumes, boolean sidecores) {
         Setting listen = section.at("listen");
@@ -180,18 +180,15 @@ final class SettingsReader {
                 section.at("tls").section(SettingsReader::tls));
         boolean listens = !listen.isEmptyList();
         boolean exports = !exported.isEmptyList();
-        // Said of the one that the user wrote: the empty one may stand in reference.conf.
+        // Said of the one that the user wrote: the empty list stands in reference.conf.
         if (exports && !listens) {
             exported.mistake("there is no address to reach them; expected listen = [\"127.0.0.1:10809\"] or similar");
-        }
-        if (listens && !exports) {
-            listen.mistake("there is nothing to serve; expected volumes = [NAME]");
         }
         if (nbd.placement() == Placement.SIDECORE && !sidecores) {
             placement.mistake(
                     "a sidecore is needed, but sidecore.cores.service names none; set it to 1, or use shared");
         }
-        return listens && exports ? Optional.of(nbd) : Optional.empty();
+        return listens ? Optional.of(nbd) : Optional.empty();
     }
 
     /** The files are looked at when the host starts: they may change as long as it runs. */

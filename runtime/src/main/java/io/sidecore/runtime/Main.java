@@ -4,13 +4,8 @@ import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.SettingsException;
 import io.sidecore.runtime.cli.Cli;
-import io.sidecore.runtime.control.ControlServer;
-import io.sidecore.runtime.control.DataDirectory;
-import io.sidecore.runtime.control.DefinitionKeeper;
-import io.sidecore.runtime.control.Operations;
+import io.sidecore.runtime.control.ManagedHost;
 import java.nio.file.Path;
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
@@ -46,22 +41,14 @@ public final class Main {
 
         @Override
         public Integer call() throws InterruptedException {
-            Sidecore host;
-            Deque<AutoCloseable> around = new ArrayDeque<>();
+            ManagedHost managed;
             try {
-                var settings = file.map(Settings::load).orElseGet(Settings::embedded);
-                var claim = DataDirectory.claim(settings.dataDirectory());
-                around.push(claim);
-                host = Sidecore.start(settings);
-                around.push(host);
-                around.push(ControlServer.open(claim, new Operations(host, DefinitionKeeper.NONE)));
+                managed = ManagedHost.start(file.map(Settings::load).orElseGet(Settings::embedded));
             } catch (SettingsException e) {
                 System.err.println(e.getMessage());
-                close(around);
                 return 2;
             } catch (HostException e) {
                 System.err.println("sidecore: " + e.getMessage());
-                close(around);
                 return 1;
             }
             var stopped = new CountDownLatch(1);
@@ -69,27 +56,16 @@ public final class Main {
                     .addShutdownHook(new Thread(
                             () -> {
                                 System.out.println("stopping ...");
-                                close(around);
+                                managed.close();
                                 System.out.println("stopped.");
                                 System.out.flush();
                                 // A stop that was asked for and went well is a success, whatever signal asked for it.
-                                Runtime.getRuntime().halt(host.closedWell() ? 0 : 1);
+                                Runtime.getRuntime().halt(managed.closedWell() ? 0 : 1);
                             },
                             "sidecore-stop"));
-            announce(host);
+            announce(managed.host());
             stopped.await();
             return 0;
-        }
-
-        /** The last one first; what fails is told, and the rest goes on. */
-        private static void close(Deque<AutoCloseable> parts) {
-            for (AutoCloseable part; (part = parts.poll()) != null; ) {
-                try {
-                    part.close();
-                } catch (Exception e) {
-                    System.err.println("sidecore: stopping a part of the host failed: " + e);
-                }
-            }
         }
 
         private void announce(Sidecore host) {
@@ -109,7 +85,10 @@ public final class Main {
                                                             .toList())));
             host.notes().forEach(note -> out.append("note: ").append(note).append(System.lineSeparator()));
             if (host.uris().isEmpty()) {
-                out.append("It serves nothing: the configuration has no exports.%n".formatted());
+                out.append(
+                        host.settings().nbd().isPresent()
+                                ? "It serves nothing yet: sidecore volume create and export create change that.%n".formatted()
+                                : "It serves nothing: the configuration has no exports.%n".formatted());
             } else {
                 out.append("It serves%n".formatted());
                 host.uris().forEach(uri -> out.append("  ").append(uri).append(System.lineSeparator()));

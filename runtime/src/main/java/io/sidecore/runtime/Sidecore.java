@@ -42,6 +42,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Function;
 import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.Behavior;
@@ -96,9 +97,20 @@ public final class Sidecore implements AutoCloseable {
      * @throws HostException if something of it cannot be served: what was started is stopped again
      */
     public static Sidecore start(Settings settings) {
+        return start(settings, storage -> List.of());
+    }
+
+    /**
+     * Starts what the settings declare, and something besides.
+     *
+     * @param settings what is declared
+     * @param besides makes it when all that is declared is there, and before clients can connect; what it returns is added to the {@link #notes}
+     * @throws HostException if something of it cannot be served: what was started is stopped again
+     */
+    public static Sidecore start(Settings settings, Function<StorageService, List<String>> besides) {
         var host = new Sidecore(settings);
         try {
-            host.start();
+            host.start(besides);
             return host;
         } catch (RuntimeException | Error e) {
             host.close();
@@ -106,13 +118,15 @@ public final class Sidecore implements AutoCloseable {
         }
     }
 
-    private void start() {
+    private void start(Function<StorageService, List<String>> besides) {
         topology = Topology.ofThisMachine();
         resources.push(slabs);
         resources.push(storage::close);
         settings.volumes().forEach(storage::create);
         startCores();
         resources.push(this::endExports);
+        settings.nbd().ifPresent(nbd -> nbd.volumes().forEach(exported -> storage.export(exported, nbd.placement())));
+        notes.addAll(besides.apply(storage));
         settings.nbd().ifPresent(this::serveNbd);
     }
 
@@ -189,7 +203,6 @@ public final class Sidecore implements AutoCloseable {
                         tlsMode == TlsSettings.Mode.REQUIRE),
                 slabs,
                 this::connect);
-        nbd.volumes().forEach(exported -> storage.export(exported, nbd.placement()));
         resources.push(listener);
         for (var address : nbd.listen()) {
             var bound = NbdAddress.bind(address);

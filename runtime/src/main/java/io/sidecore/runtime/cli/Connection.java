@@ -76,6 +76,13 @@ final class Connection {
         print(views, table.isEmpty() ? ifEmpty : table.toString());
     }
 
+    /** What there is to add about something that was deleted. */
+    static String untilStart(JsonNode deleted) {
+        return deleted.get("declared").asBoolean()
+                ? "; the configuration still declares it, so it is there again after the next start"
+                : "";
+    }
+
     /** On one line. */
     static String line(JsonNode view) {
         return view.toString();

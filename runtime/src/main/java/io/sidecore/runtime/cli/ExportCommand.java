@@ -25,7 +25,10 @@ import picocli.CommandLine.Parameters;
 final class ExportCommand {
     @Command(
             name = "create", mixinStandardHelpOptions = true,
-            description = "Lets NBD clients find a volume, on every address that the host listens on.",
+            description = {
+                "Lets NBD clients find a volume, on every address that the host listens on.",
+                "The export is there again after the host's next start."
+            },
             footerHeading = "%nExample:%n",
             footer = "  sidecore export create data --mode read-only --name data-ro")
     int create(
@@ -84,7 +87,7 @@ final class ExportCommand {
             @Parameters(paramLabel = "NAME", description = "The name of the export.") String name,
             @Mixin Connection host) {
         var done = host.ask(Connection.request("delete-export").put("name", name));
-        host.print(done, "export " + name + " deleted");
+        host.print(done, "export " + name + " deleted" + Connection.untilStart(done));
         return 0;
     }
 }

@@ -29,11 +29,12 @@ final class VolumeCommand {
             name = "create", mixinStandardHelpOptions = true,
             description = {
                 "Creates a volume.",
-                "It takes the same values as sidecore.volumes.NAME in a file (sidecore config explain volumes.NAME)."
+                "It takes the same values as sidecore.volumes.NAME in a file (sidecore config explain volumes.NAME), and is there",
+                "again after the host's next start; what was in memory is zero then."
             },
             footerHeading = "%nExamples:%n",
             footer = {
-                "  sidecore volume create scratch --size 1GiB                    in memory, all zero, gone with the host",
+                "  sidecore volume create scratch --size 1GiB                    in memory; all zero after each start",
                 "  sidecore volume create big --size 64GiB --limit 2GiB          sparse: at most 2 GiB of memory",
                 "  sidecore volume create root --size 8GiB --path root.img       in an image file, made if it is not there",
                 "  sidecore volume create iso --path cd.iso --set store.read-only=true"
@@ -96,6 +97,7 @@ final class VolumeCommand {
                         Amounts.bytes(volume.get("size").asLong()), volume.get("size").asLong()))
                 .add("state", volume.get("state").asText())
                 .add("failure", volume.get("failure").asText())
+                .add("defined", volume.get("declared").asBoolean() ? "in the configuration" : "by command")
                 .add("writable", volume.get("readOnly").asBoolean() ? "no: its medium is read-only" : "yes")
                 .add("held by", holders(volume));
         host.print(volume, text.toString());
@@ -116,7 +118,12 @@ final class VolumeCommand {
             @Mixin Connection host) {
         var volume = host.ask(
                 Connection.request("resize-volume").put("name", name).put("size", size));
-        host.print(volume, "volume " + name + " now has " + Amounts.bytes(volume.get("size").asLong()));
+        host.print(
+                volume,
+                "volume " + name + " now has " + Amounts.bytes(volume.get("size").asLong())
+                        + (volume.get("declared").asBoolean()
+                                ? "; say so in the configuration too, which has the last word at the next start"
+                                : ""));
         return 0;
     }
 
@@ -128,7 +135,7 @@ final class VolumeCommand {
             })
     int delete(@Parameters(paramLabel = "NAME", description = NAME) String name, @Mixin Connection host) {
         var done = host.ask(Connection.request("delete-volume").put("name", name));
-        host.print(done, "volume " + name + " deleted");
+        host.print(done, "volume " + name + " deleted" + Connection.untilStart(done));
         return 0;
     }
 

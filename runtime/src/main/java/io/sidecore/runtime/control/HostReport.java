@@ -66,6 +66,7 @@ final class HostReport {
                 volume.failure().isPresent() ? "failed" : "ok",
                 volume.failure().orElse(""),
                 volume.capabilities().readOnly(),
+                host.settings().volumes().containsKey(volume.name()),
                 volume.attachments().stream()
                         .map(held -> new Views.HolderView(held.holder(), word(held.mode())))
                         .toList());
@@ -96,7 +97,15 @@ final class HostReport {
                         word(settings.mode()),
                         word(status.placement()),
                         status.queues().size(),
+                        declaresExport(name),
                         host.uris(name)));
+    }
+
+    /** Whether the configuration declares an export of this name. */
+    boolean declaresExport(String name) {
+        return host.settings().nbd().stream()
+                .flatMap(nbd -> nbd.volumes().stream())
+                .anyMatch(exported -> exported.name().equals(name));
     }
 
     List<Views.VifView> vifs() {

@@ -30,10 +30,12 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 import java.util.stream.Collectors;
 
 /** Does what is asked of a running host. Every way to ask comes through here. Methods wait, and are for threads that may. */
@@ -48,6 +50,9 @@ public final class Operations {
     private final DefinitionKeeper keeper;
     private final HostReport report;
     private final VolumeFiles files;
+
+    /** Held while something is defined, in the host and where it is kept: the two agree. */
+    private final Object defining = new Object();
 
     /** The operations of one host; what is created by them is told to {@code keeper}. */
     public Operations(Sidecore host, DefinitionKeeper keeper) {
@@ -149,26 +154,61 @@ public final class Operations {
     }
 
     private Object createVolume(Operation.CreateVolume create) {
+        var name = create.name();
         var section = section(create.section());
-        var settings = Definitions.volume(create.name(), section, host.settings().dataDirectory());
-        var volume = storage().create(create.name(), settings);
-        keeper.volume(create.name(), section);
-        return report.volume(volume);
+        var settings = Definitions.volume(name, section, host.settings().dataDirectory());
+        synchronized (defining) {
+            var volume = storage().create(name, settings);
+            keep(() -> keeper.volume(name, section), "volume " + name + " was not created", () -> storage().delete(name));
+            return report.volume(volume);
+        }
     }
 
     private Object resizeVolume(Operation.ResizeVolume resize) {
-        var volume = volume(resize.name());
         var bytes = Definitions.volumeSize(resize.size());
-        storage().resize(resize.name(), bytes);
-        keeper.volumeResized(resize.name(), bytes);
-        return report.volume(volume);
+        synchronized (defining) {
+            var volume = volume(resize.name());
+            storage().resize(resize.name(), bytes);
+            keep(
+                    () -> keeper.volumeResized(resize.name(), bytes),
+                    "volume " + resize.name() + " has its new size, but may have the former one after the next start",
+                    () -> {});
+            return report.volume(volume);
+        }
     }
 
     private Object deleteVolume(Operation.DeleteVolume delete) {
-        volume(delete.name());
-        storage().delete(delete.name());
-        keeper.volumeDeleted(delete.name());
-        return Map.of("name", delete.name());
+        var name = delete.name();
+        synchronized (defining) {
+            var served = storage().volume(name).isPresent();
+            if (served) {
+                storage().delete(name);
+            }
+            var kept = forget(() -> keeper.volumeDeleted(name), "volume " + name);
+            if (!served && !kept) {
+                volume(name);
+            }
+        }
+        return new Views.DeletedView(name, host.settings().volumes().containsKey(name));
+    }
+
+    /** What is in force and cannot be kept is told; where it can be undone it is. */
+    private static void keep(Runnable keeping, String whatElse, Runnable undo) {
+        try {
+            keeping.run();
+        } catch (HostException e) {
+            undo.run();
+            throw ControlException.failure(whatElse + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static boolean forget(BooleanSupplier forgetting, String what) {
+        try {
+            return forgetting.getAsBoolean();
+        } catch (HostException e) {
+            throw ControlException.failure(
+                    what + " is deleted, but will be there again after the next start: " + e.getMessage(), e);
+        }
     }
 
     private Object recoverVolume(Operation.RecoverVolume recover) {
@@ -209,24 +249,38 @@ public final class Operations {
 
     private Object createExport(Operation.CreateExport create) {
         var section = section(create.section());
-        var export = Definitions.export(section, storage().volumes().stream().map(Volume::name).toList());
         var nbd = host.settings()
                 .nbd()
                 .orElseThrow(() -> ControlException.failure(
                         "this host has no NBD server: nothing that it exports could be reached; give it sidecore.exports.nbd.listen and start it again"));
-        storage().export(export, nbd.placement());
-        keeper.export(export.name(), section);
-        return report.export(export.name());
+        synchronized (defining) {
+            var export = KeptDefinitions.export(section, storage());
+            storage().export(export, nbd.placement());
+            keep(
+                    () -> keeper.export(export.name(), section),
+                    "export " + export.name() + " was not created",
+                    () -> storage().unexport(export.name()));
+            return report.export(export.name());
+        }
     }
 
     private Object deleteExport(Operation.DeleteExport delete) {
-        var names = storage().exports().keySet();
-        if (!names.contains(delete.name())) {
-            throw ControlException.failure("there is no export " + delete.name() + Spelling.hint(delete.name(), names));
+        var name = delete.name();
+        var ended = CompletableFuture.<Void>completedFuture(null);
+        synchronized (defining) {
+            var names = storage().exports().keySet();
+            var served = names.contains(name);
+            if (served) {
+                ended = storage().unexport(name);
+            }
+            var kept = forget(() -> keeper.exportDeleted(name), "export " + name);
+            if (!served && !kept) {
+                throw ControlException.failure("there is no export " + name + Spelling.hint(name, names));
+            }
         }
-        await(storage().unexport(delete.name()));
-        keeper.exportDeleted(delete.name());
-        return Map.of("name", delete.name());
+        // Not with the lock held: its clients' requests may take their time.
+        await(ended);
+        return new Views.DeletedView(name, report.declaresExport(name));
     }
 
     // --- VIFs

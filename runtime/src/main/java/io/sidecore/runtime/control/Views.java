@@ -29,11 +29,37 @@ public final class Views {
      * A volume.
      *
      * @param failure why it failed; empty if it did not
+     * @param declared whether the configuration declares one of this name, which has the last word at the next start
      */
-    public record VolumeView(String name, long size, String state, String failure, boolean readOnly, List<HolderView> holders) {}
+    public record VolumeView(
+            String name,
+            long size,
+            String state,
+            String failure,
+            boolean readOnly,
+            boolean declared,
+            List<HolderView> holders) {}
 
-    /** An export. */
-    public record ExportView(String name, String volume, String mode, String placement, int connections, List<String> uris) {}
+    /**
+     * An export.
+     *
+     * @param declared whether the configuration declares one of this name, which has the last word at the next start
+     */
+    public record ExportView(
+            String name,
+            String volume,
+            String mode,
+            String placement,
+            int connections,
+            boolean declared,
+            List<String> uris) {}
+
+    /**
+     * A volume or an export that is no more.
+     *
+     * @param declared whether the configuration declares one of this name, which is there again after the next start
+     */
+    public record DeletedView(String name, boolean declared) {}
 
     /**
      * An interposer.
