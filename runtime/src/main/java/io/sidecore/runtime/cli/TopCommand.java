@@ -14,7 +14,7 @@ import picocli.CommandLine.Option;
         name = "top", mixinStandardHelpOptions = true,
         description = {
             "Shows what a running host does, again and again.",
-            "Requests of each virtual interface, and how busy each core loop is, until Ctrl-C. With --json: what was",
+            "Requests and bytes of each virtual interface, and how busy each core loop is, until Ctrl-C. With --json: what was",
             "counted since the host's start, a line for each look."
         },
         footerHeading = "%nExamples:%n",
@@ -71,6 +71,7 @@ final class TopCommand implements Callable<Integer> {
         private String volume = "";
         private int queues;
         private long requests;
+        private long bytes;
         private long timed;
         private long nanos;
     }
@@ -84,15 +85,17 @@ final class TopCommand implements Callable<Integer> {
             sum.volume = queue.get("volume").asText();
             sum.queues++;
             sum.requests += since(was, queue, "requests");
+            sum.bytes += since(was, queue, "bytes");
             sum.timed += since(was, queue, "timed");
             sum.nanos += since(was, queue, "timedNanos");
         }
-        var table = new Table("VIF", "VOLUME", ">QUEUES", ">REQUESTS/s", ">MEAN");
+        var table = new Table("VIF", "VOLUME", ">QUEUES", ">REQUESTS/s", ">BYTES/s", ">MEAN");
         sums.forEach((vif, sum) -> table.row(
                 vif,
                 sum.volume,
                 sum.queues,
                 Amounts.count(sum.requests / seconds),
+                Amounts.bytes(sum.bytes / seconds),
                 sum.timed == 0 ? "" : Amounts.nanos((double) sum.nanos / sum.timed)));
         return table.isEmpty() ? "nobody is connected" : table;
     }

@@ -17,7 +17,9 @@ import picocli.CommandLine.Spec;
         name = "vif", mixinStandardHelpOptions = true,
         description = {
             "Shows virtual interfaces and changes them while I/O goes on.",
-            "A virtual interface is the end of a device that a guest holds; each connection is one of its queues."
+            "A virtual interface is the end of a device that a guest holds; each connection is one of its queues.",
+            "What is changed here holds until the host stops; for good it is said in the configuration, or with --set when an",
+            "export is created."
         },
         footerHeading = "%nExamples:%n",
         footer = {

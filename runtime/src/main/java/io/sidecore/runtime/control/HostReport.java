@@ -1,6 +1,7 @@
 package io.sidecore.runtime.control;
 
 import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.actors.core.PhysicalCore;
 import io.sidecore.actors.vif.Interposer;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
@@ -154,20 +155,22 @@ final class HostReport {
         var stages = queue.stages();
         var mean = stages.timed() == 0 ? 0 : stages.endToEndNanos() / 1e3 / stages.timed();
         return new Views.QueueView(
-                queue.name(), queue.loop(), word(queue.state()), queue.generation(), stages.requests(), mean);
+                queue.name(), queue.loop(), word(queue.state()), queue.generation(), stages.requests(), stages.bytes(), mean);
     }
 
     List<Views.CoreView> cores() {
-        return host.cores().stream()
-                .map(status -> new Views.CoreView(
-                        status.core().id(),
-                        word(status.role()),
-                        word(status.core().kind()),
-                        status.core().numaNode(),
-                        status.core().allowed(),
-                        status.loop().orElse(""),
-                        status.utilisation()))
-                .toList();
+        return host.cores().stream().map(this::core).toList();
+    }
+
+    Views.CoreView core(PhysicalCore.Status status) {
+        return new Views.CoreView(
+                status.core().id(),
+                word(status.role()),
+                word(status.core().kind()),
+                status.core().numaNode(),
+                status.core().allowed(),
+                status.loop().orElse(""),
+                status.utilisation());
     }
 
     Views.Sample sample() {
@@ -181,6 +184,7 @@ final class HostReport {
                         status.volume(),
                         queue.loop(),
                         stages.requests(),
+                        stages.bytes(),
                         stages.timed(),
                         stages.endToEndNanos()));
             }

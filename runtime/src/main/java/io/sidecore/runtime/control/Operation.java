@@ -75,6 +75,9 @@ public sealed interface Operation {
     /** Items are {@link Views.CoreView}s. */
     record ListCores() implements Operation {}
 
+    /** Gives a core another role: {@code service} or {@code shared}. Answered by a {@link Views.CoreView}. */
+    record AssignCore(int core, String role) implements Operation {}
+
     /** What it is called on the control socket. */
     static String name(Class<?> operation) {
         return operation.getSimpleName().replaceAll("(?<=[a-z])(?=[A-Z])", "-").toLowerCase(Locale.ROOT);

@@ -3,6 +3,7 @@ package io.sidecore.runtime.control;
 import com.typesafe.config.Config;
 import com.typesafe.config.ConfigException;
 import com.typesafe.config.ConfigFactory;
+import io.sidecore.actors.core.PhysicalCore;
 import io.sidecore.actors.vif.AttachmentRefusedException;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
@@ -93,6 +94,7 @@ public final class Operations {
                 case Operation.InterposeVif interpose -> interpose(interpose);
                 case Operation.RemoveInterposer remove -> change(vif(remove.vif()).remove(remove.interposer()));
                 case Operation.ListCores list -> each(report.cores(), answers);
+                case Operation.AssignCore assign -> report.core(host.assign(assign.core(), role(assign.role())));
             };
         } catch (SettingsException e) {
             throw ControlException.mistake(e.mistakes().stream()
@@ -347,15 +349,23 @@ public final class Operations {
     }
 
     private static Placement placement(String text) {
+        return word("placement", text, List.of(Placement.values()));
+    }
+
+    private static PhysicalCore.Role role(String text) {
+        return word("role", text, List.of(PhysicalCore.Role.SERVICE, PhysicalCore.Role.SHARED));
+    }
+
+    private static <T extends Enum<T>> T word(String key, String text, List<T> valid) {
         var words = new ArrayList<String>();
-        for (var placement : Placement.values()) {
-            var word = placement.name().toLowerCase(Locale.ROOT);
+        for (var value : valid) {
+            var word = value.name().toLowerCase(Locale.ROOT);
             if (word.equals(text)) {
-                return placement;
+                return value;
             }
             words.add(word);
         }
-        throw ControlException.mistake("placement: unknown value " + text + Spelling.hint(text, words));
+        throw ControlException.mistake(key + ": unknown value " + text + Spelling.hint(text, words));
     }
 
     private static Object change(CompletionStage<VirtualInterface.Done> change) {

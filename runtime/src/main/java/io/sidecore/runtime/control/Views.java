@@ -72,9 +72,11 @@ public final class Views {
      * A queue.
      *
      * @param requests answered so far
+     * @param bytes of their payloads, read and written
      * @param meanMicros from the first byte read to the last byte written, of the batches that were timed
      */
-    public record QueueView(String name, String loop, String state, int generation, long requests, double meanMicros) {}
+    public record QueueView(
+            String name, String loop, String state, int generation, long requests, long bytes, double meanMicros) {}
 
     /** A VIF. */
     public record VifView(
@@ -102,8 +104,16 @@ public final class Views {
     /** What a change did: queues that it stalled, the longest of these stalls, and requests that were issued again. */
     public record ChangeView(int queues, double stallMillis, int replayed) {}
 
-    /** A queue's requests so far, and the time of those that were timed. */
-    public record QueueSample(String vif, String queue, String volume, String loop, long requests, long timed, long timedNanos) {}
+    /** A queue's requests so far, the bytes of their payloads, and the time of those that were timed. */
+    public record QueueSample(
+            String vif,
+            String queue,
+            String volume,
+            String loop,
+            long requests,
+            long bytes,
+            long timed,
+            long timedNanos) {}
 
     /** What a loop has done so far. */
     public record LoopSample(String loop, long busyNanos, long requests, long parks, long handOffs, long longestTurnNanos) {}

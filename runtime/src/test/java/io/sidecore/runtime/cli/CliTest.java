@@ -47,6 +47,7 @@ class CliTest {
         "volume              | sidecore volume: expected a command: create, delete, export, import, list, recover, resize, show",
         "vif limit nbd/a     | sidecore vif limit: expected --iops, --bandwidth or both; or --off alone",
         "vif interpose nbd/a | sidecore vif interpose: expected TYPE and its keys, or --remove NAME",
+        "core role 1         | sidecore core role: missing required parameter: 'ROLE'",
         "top --interval x    | sidecore top: invalid value for option '--interval': 'x' is not a double",
     })
     void aWrongCommandIsExplainedOnALineWithWhatWasProbablyMeant(String command, String sentence) {
