@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.function.Supplier;
 
 /**
@@ -46,7 +47,18 @@ public record Settings(
      * @throws SettingsException naming all mistakes
      */
     public static Settings load(Path file) {
-        return load(file, Runtime.getRuntime().availableProcessors());
+        return load(file, dataDirectory -> Surroundings.UNSEEN);
+    }
+
+    /**
+     * The same, and looks whether it fits this machine.
+     *
+     * @param file in HOCON
+     * @param surroundings what is looked at, when the data directory is known
+     * @throws SettingsException naming all mistakes, those in the file and what does not fit
+     */
+    public static Settings load(Path file, Function<Path, Surroundings> surroundings) {
+        return read(parse(file), new SettingsReader(processors(), surroundings));
     }
 
     /**
@@ -55,7 +67,17 @@ public record Settings(
      * @throws SettingsException naming the mistakes in system properties
      */
     public static Settings embedded() {
-        return embedded(Runtime.getRuntime().availableProcessors());
+        return embedded(dataDirectory -> Surroundings.UNSEEN);
+    }
+
+    /**
+     * The same, and looks whether it fits this machine.
+     *
+     * @param surroundings what is looked at, when the data directory is known
+     * @throws SettingsException naming the mistakes in system properties, and what does not fit
+     */
+    public static Settings embedded(Function<Path, Surroundings> surroundings) {
+        return read(parseEmbedded(), new SettingsReader(processors(), surroundings));
     }
 
     /**
@@ -64,7 +86,22 @@ public record Settings(
      * @throws SettingsException naming all mistakes
      */
     public static Settings read(Config config) {
-        return read(config, Runtime.getRuntime().availableProcessors());
+        return read(config, dataDirectory -> Surroundings.UNSEEN);
+    }
+
+    /**
+     * The same, and looks whether it fits this machine.
+     *
+     * @param config built or parsed
+     * @param surroundings what is looked at, when the data directory is known
+     * @throws SettingsException naming all mistakes, and what does not fit
+     */
+    public static Settings read(Config config, Function<Path, Surroundings> surroundings) {
+        return read(config, new SettingsReader(processors(), surroundings));
+    }
+
+    private static int processors() {
+        return Runtime.getRuntime().availableProcessors();
     }
 
     static Settings load(Path file, int processors) {
@@ -106,10 +143,14 @@ public record Settings(
     }
 
     static Settings read(Config config, int processors) {
+        return read(config, new SettingsReader(processors, dataDirectory -> Surroundings.UNSEEN));
+    }
+
+    private static Settings read(Config config, SettingsReader reader) {
         Config complete = complete(config);
         Mistakes mistakes = new Mistakes();
         Section root = new Section("", complete.root(), mistakes);
-        Settings settings = root.at(ROOT).section(new SettingsReader(processors)::settings);
+        Settings settings = root.at(ROOT).section(reader::settings);
         mistakes.throwIfAny();
         return settings;
     }

@@ -4,6 +4,7 @@ import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.SettingsException;
 import io.sidecore.runtime.cli.Cli;
+import io.sidecore.runtime.control.ControlClient;
 import io.sidecore.runtime.control.ManagedHost;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -43,7 +44,8 @@ public final class Main {
         public Integer call() throws InterruptedException {
             ManagedHost managed;
             try {
-                managed = ManagedHost.start(file.map(Settings::load).orElseGet(Settings::embedded));
+                managed = ManagedHost.start(file.map(named -> Settings.load(named, ControlClient::surroundings))
+                        .orElseGet(() -> Settings.embedded(ControlClient::surroundings)));
             } catch (SettingsException e) {
                 System.err.println(e.getMessage());
                 return 2;

@@ -1,6 +1,7 @@
 package io.sidecore.runtime.cli;
 
 import io.sidecore.conf.Settings;
+import io.sidecore.runtime.control.ControlClient;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -13,7 +14,8 @@ import picocli.CommandLine.Spec;
         name = "check", mixinStandardHelpOptions = true,
         description = {
             "Checks a configuration and starts nothing.",
-            "All mistakes are named at once, each with its file and line; the exit code is 2 then."
+            "All mistakes are named at once, each with its file and line; the exit code is 2 then. Files that it names must",
+            "be there, and addresses free; of a host that runs on its data directory the addresses are not looked at."
         },
         footerHeading = "%nExample:%n",
         footer = "  sidecore check my.conf && sidecore run my.conf")
@@ -26,7 +28,7 @@ final class CheckCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        var settings = Settings.load(file);
+        var settings = Settings.load(file, ControlClient::surroundings);
         var out = spec.commandLine().getOut();
         out.println("%s: ok: %s, %s"
                 .formatted(

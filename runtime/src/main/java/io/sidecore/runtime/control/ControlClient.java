@@ -3,6 +3,7 @@ package io.sidecore.runtime.control;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.sidecore.conf.Surroundings;
 import java.io.IOException;
 import java.net.ConnectException;
 import java.net.StandardProtocolFamily;
@@ -63,6 +64,15 @@ public final class ControlClient {
                     + running.stream().map(host -> "  --host " + host).collect(Collectors.joining("\n")));
         }
         return new ControlClient(running.getFirst());
+    }
+
+    /** What a start on a data directory meets: a host that runs there has its addresses already. */
+    public static Surroundings surroundings(Path dataDirectory) {
+        try {
+            return listens(dataDirectory) ? Surroundings.FILES : Surroundings.ALL;
+        } catch (ControlException unreachable) {
+            return Surroundings.FILES;
+        }
     }
 
     private static String others() {

@@ -1,9 +1,16 @@
 package io.sidecore.runtime.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
+import com.typesafe.config.ConfigFactory;
+import io.sidecore.conf.Settings;
+import io.sidecore.conf.SettingsException;
+import io.sidecore.conf.Surroundings;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -118,6 +125,71 @@ class CliTest {
         assertThat(execute("check", file.toString())).isEqualTo(Cli.WRONG);
         assertThat(err.toString().lines()).hasSize(3).allMatch(line -> line.startsWith(file + ":"));
         assertThat(out.toString()).isEmpty();
+    }
+
+    @Test
+    void twelveDifferentMistakesAreTwelveErrorsEachWithItsLine() throws Exception {
+        Files.write(folder.resolve("disk.img"), new byte[1 << 20]);
+        try (var taken = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            var text = """
+                    sidecore {
+                      loop { turn-tasks = many }
+                      vif { slotz = 7, replay-max = 0 }
+                      volumes {
+                        "my disk" { size = 1 MiB, store { type = memory } }
+                        large { size = 2 MiB, store { type = file, path = "DIR/disk.img" } }
+                        lost { size = 1 MiB, store { type = file, path = "DIR/disk.imgs", create = false } }
+                        odd { size = 1000, store { type = memory } }
+                        other { size = 1 MiB, store { type = memroy } }
+                        small { store { type = memory } }
+                      }
+                      exports {
+                        nbd {
+                          listen = ["127.0.0.1:PORT"]
+                          volumes = [
+                            large
+                            smal
+                            { volume = large, name = again }
+                            { volume = odd, name = large }
+                          ]
+                        }
+                      }
+                    }
+                    """.replace("DIR", folder.toString()).replace("PORT", "" + taken.getLocalPort());
+            var file = Files.writeString(folder.resolve("a.conf"), text);
+            var expected = List.of(
+                    "2: sidecore.loop.turn-tasks: expected a whole number from 1 to 65536, found \"many\"",
+                    "3: sidecore.vif.replay-max: expected a whole number from 1 to 1000, found 0",
+                    "3: sidecore.vif.slotz: unknown key; did you mean \"slots\"?",
+                    "5: sidecore.volumes.\"my disk\": expected a name of 1 to 64 letters, digits, '.', '_' and '-', the first one a letter or a digit",
+                    "6: sidecore.volumes.large.size: expected the 1048576 bytes of the image " + folder
+                            + "/disk.img, found 2097152; leave the size out to take the image as it is",
+                    "7: sidecore.volumes.lost.store.path: image " + folder
+                            + "/disk.imgs: there is no such file; did you mean \"disk.img\"?",
+                    "8: sidecore.volumes.odd.size: expected a multiple of 512 bytes, found 1000",
+                    "9: sidecore.volumes.other.store.type: unknown value \"memroy\"; did you mean \"memory\"?",
+                    "10: sidecore.volumes.small.size: required: expected a size from 512 B to 4 EiB",
+                    "14: sidecore.exports.nbd.listen[0]: cannot listen on 127.0.0.1:" + taken.getLocalPort()
+                            + ": it is in use by another process; stop that one, or choose another port",
+                    "17: sidecore.exports.nbd.volumes[1]: expected the name of a volume, found \"smal\": there is none of this name; did you mean \"small\"?",
+                    "18: sidecore.exports.nbd.volumes[2]: volume large is written through the export large already; expected mode = read-only here, or mode = shared in both",
+                    "19: sidecore.exports.nbd.volumes[3].name: expected a name of 1 to 64 letters, digits, '.', '_' and '-', found \"large\": it is listed twice");
+
+            assertThat(execute("check", file.toString())).isEqualTo(Cli.WRONG);
+
+            assertThat(err.toString().lines().map(line -> line.replace(file + ":", "")))
+                    .containsExactlyInAnyOrderElementsOf(expected);
+            assertThat(out.toString()).isEmpty();
+            // A program is told the same.
+            var parsed = ConfigFactory.parseString(text);
+            assertThat(catchThrowableOfType(
+                                    SettingsException.class, () -> Settings.read(parsed, data -> Surroundings.ALL))
+                            .mistakes())
+                    .map(mistake -> mistake.key() + ": " + mistake.message())
+                    .containsExactlyInAnyOrderElementsOf(expected.stream()
+                            .map(line -> line.replaceFirst("^\\d+: ", ""))
+                            .toList());
+        }
     }
 
     @Test
