@@ -76,7 +76,7 @@ public sealed interface Operation {
     record ListCores() implements Operation {}
 
     /** Gives a core another role: {@code service} or {@code shared}. Answered by a {@link Views.CoreView}. */
-    record AssignCore(int core, String role) implements Operation {}
+    record AssignCore(Integer core, String role) implements Operation {}
 
     /** What it is called on the control socket. */
     static String name(Class<?> operation) {

@@ -86,6 +86,18 @@ class CliTest {
         assertThat(silent).isEmpty();
     }
 
+    @Test
+    void everyCommandThatIsAskedForByItselfTeachesWithExamples() {
+        var all = Cli.line(Run::new).getSubcommands();
+
+        assertThat(all.keySet()).contains("check", "config", "volume", "export", "vif", "core", "events", "top", "status");
+        all.forEach((name, command) -> {
+            if (!name.equals("run")) {
+                assertThat(command.getCommandSpec().usageMessage().footer()).as(name).isNotEmpty();
+            }
+        });
+    }
+
     private static List<CommandLine> all(CommandLine line) {
         var all = new ArrayList<CommandLine>();
         all.add(line);

@@ -36,6 +36,7 @@ class ControlRequestTest {
         "{'do':'show-volume'}                            | 'name' is required",
         "{'do':'show-volume','name':null}                | 'name' is required",
         "{'do':'show-volume','name':'a','nam':'b'}       | show-volume at 'nam'",
+        "{'do':'assign-core','role':'service'}           | 'core' is required",
         "{'do':'create-volume','name':'a','section':[1]} | create-volume at 'section'",
         "{'do':'events','follow':'often'}                | events at 'follow'",
     })
