@@ -9,7 +9,11 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 /** {@code sidecore version}. */
-@Command(name = "version", mixinStandardHelpOptions = true, description = {"Says which version this is.", "(status says which version a running host is.)"})
+@Command(
+        name = "version", mixinStandardHelpOptions = true,
+        description = {"Says which version this is.", "(status says which version a running host is.)"},
+        footerHeading = "%nExample:%n",
+        footer = "  sidecore version --json")
 final class VersionCommand implements Callable<Integer> {
     @Option(names = "--json", description = "JSON for programs, in place of text.")
     private boolean json;
