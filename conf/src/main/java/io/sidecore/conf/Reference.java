@@ -66,7 +66,8 @@ public final class Reference {
     /** Many libraries have a file of this name: the one that lies with this class is meant. */
     private static URL ours() throws IOException {
         String self = Reference.class.getResource("Reference.class").toString();
-        String folder = self.substring(0, self.length() - (Reference.class.getName().replace('.', '/') + ".class").length());
+        String folder =
+                self.substring(0, self.length() - (Reference.class.getName().replace('.', '/') + ".class").length());
         return URI.create(folder + FILE).toURL();
     }
 

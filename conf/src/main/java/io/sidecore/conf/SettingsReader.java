@@ -188,8 +188,7 @@ final class SettingsReader {
     }
 
     /** Without an address there is no server, and nothing may be exported. Without a volume there is one: exports may be created while it runs. */
-    private Optional<NbdSettings> nbd(
-            Section section, Path dataDirectory, Set<String> volumes, boolean sidecores) {
+    private Optional<NbdSettings> nbd(Section section, Path dataDirectory, Set<String> volumes, boolean sidecores) {
         Setting listen = section.at("listen");
         Setting exported = section.at("volumes");
         Setting placement = section.at("placement");
@@ -220,8 +219,7 @@ final class SettingsReader {
         Setting key = section.at("key");
         Setting clientCa = section.at("client-ca");
         boolean wanted = mode != TlsSettings.Mode.OFF;
-        Optional<Path> certificatePath =
-                wanted || certificate.isPresent() ? readable(certificate) : Optional.empty();
+        Optional<Path> certificatePath = wanted || certificate.isPresent() ? readable(certificate) : Optional.empty();
         Optional<Path> keyPath = wanted || key.isPresent() ? readable(key) : Optional.empty();
         Optional<Path> clientCaPath = clientCa.isPresent() ? readable(clientCa) : Optional.empty();
         return wanted && certificatePath.isPresent() && keyPath.isPresent()
@@ -232,8 +230,7 @@ final class SettingsReader {
 
     private Optional<Path> readable(Setting file) {
         Optional<Path> path = file.path(Path.of(""));
-        path.ifPresent(
-                named -> surroundings.unreadable(named).ifPresent(why -> file.mistake(named + ": " + why)));
+        path.ifPresent(named -> surroundings.unreadable(named).ifPresent(why -> file.mistake(named + ": " + why)));
         return path;
     }
 

@@ -24,7 +24,8 @@ public final class Main {
 
     /** {@code sidecore run}. */
     @Command(
-            name = "run", mixinStandardHelpOptions = true,
+            name = "run",
+            mixinStandardHelpOptions = true,
             description = "Runs a host until Ctrl-C or SIGTERM.",
             footerHeading = "%nExamples:%n",
             footer = {
@@ -89,7 +90,8 @@ public final class Main {
             if (host.uris().isEmpty()) {
                 out.append(
                         host.settings().nbd().isPresent()
-                                ? "It serves nothing yet: sidecore volume create and export create change that.%n".formatted()
+                                ? "It serves nothing yet: sidecore volume create and export create change that.%n"
+                                        .formatted()
                                 : "It serves nothing: the configuration has no exports.%n".formatted());
             } else {
                 out.append("It serves%n".formatted());
@@ -107,7 +109,8 @@ public final class Main {
                     out.append("  qemu-system-x86_64 -drive 'file=%s,format=raw,if=virtio'%n".formatted(uri));
                 }
             }
-            out.append("Manage it from another terminal with: sidecore status, volume, export, top (sidecore --help).%n".formatted());
+            out.append("Manage it from another terminal with: sidecore status, volume, export, top (sidecore --help).%n"
+                    .formatted());
             out.append("Stop it with Ctrl-C.");
             System.out.println(out);
         }

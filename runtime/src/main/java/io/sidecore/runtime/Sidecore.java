@@ -408,9 +408,14 @@ public final class Sidecore implements AutoCloseable {
             var status = switch (role) {
                 case SERVICE -> serve(core.core());
                 case SHARED -> release(core);
-                case GUEST -> throw new HostException("no core can be given to guests: there are none yet that need one");
+                case GUEST ->
+                    throw new HostException("no core can be given to guests: there are none yet that need one");
             };
-            events.add("core", Integer.toString(id), "changed", "role " + role.name().toLowerCase(Locale.ROOT));
+            events.add(
+                    "core",
+                    Integer.toString(id),
+                    "changed",
+                    "role " + role.name().toLowerCase(Locale.ROOT));
             return status;
         }
     }
@@ -420,8 +425,9 @@ public final class Sidecore implements AutoCloseable {
             throw new HostException("this process may not use core " + core.id());
         }
         if (loops.service().size() + 1 >= topology.usableCores()) {
-            throw new HostException("this process may use %d cores, and one is left for everything else: no further sidecore"
-                    .formatted(topology.usableCores()));
+            throw new HostException(
+                    "this process may use %d cores, and one is left for everything else: no further sidecore"
+                            .formatted(topology.usableCores()));
         }
         var loop = floor.pinned(core);
         LoopDispatcher.install(system.classicSystem(), loop);
@@ -439,11 +445,14 @@ public final class Sidecore implements AutoCloseable {
         loops.remove(loop);
         try {
             // All are told before any is waited for. Who connects meanwhile does not come to this loop any more.
-            var moves = vifs.stream().map(vif -> vif.vacate(loop).toCompletableFuture()).toList();
+            var moves = vifs.stream()
+                    .map(vif -> vif.vacate(loop).toCompletableFuture())
+                    .toList();
             CompletableFuture.allOf(moves.toArray(CompletableFuture[]::new)).join();
         } catch (CompletionException e) {
             loops.add(loop);
-            throw new HostException("core " + core.core().id() + ": " + e.getCause().getMessage(), e.getCause());
+            throw new HostException(
+                    "core " + core.core().id() + ": " + e.getCause().getMessage(), e.getCause());
         }
         var status = assign(core.core(), PhysicalCore.Role.SHARED, Optional.empty());
         try {

@@ -59,7 +59,8 @@ public final class PhysicalCore {
                 .onMessage(Command.Assign.class, assign -> {
                     loop.ifPresent(CoreLoop::stop);
                     var next = serving(context, core, assign.role(), assign.loop(), System.nanoTime());
-                    assign.replyTo().tell(new Status(core, assign.role(), assign.loop().map(CoreLoop::name), 0));
+                    assign.replyTo()
+                            .tell(new Status(core, assign.role(), assign.loop().map(CoreLoop::name), 0));
                     return next;
                 })
                 .build();

@@ -264,11 +264,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
         placement = place.placement();
         var n = new int[1];
         return apply(
-                queues.values().stream()
-                        .map(q -> assign(q, loopOf(n[0]++)))
-                        .toList(),
-                place.replyTo(),
-                () -> {});
+                queues.values().stream().map(q -> assign(q, loopOf(n[0]++))).toList(), place.replyTo(), () -> {});
     }
 
     /** The loop of the {@code n}-th queue. */

@@ -48,7 +48,8 @@ class HostProcessTest {
         Peers.until(
                 "the host runs",
                 PATIENCE,
-                () -> Terminal.read(output).contains("Stop it with Ctrl-C") || !terminal.last().isAlive());
+                () -> Terminal.read(output).contains("Stop it with Ctrl-C")
+                        || !terminal.last().isAlive());
         assertThat(terminal.last().isAlive()).as(Terminal.read(output)).isTrue();
     }
 
@@ -107,7 +108,8 @@ class HostProcessTest {
 
         assertThat(second.exit()).isEqualTo(1);
         assertThat(second.text())
-                .startsWith("sidecore: the data directory sidecore-data belongs to another host (process " + first + ")")
+                .startsWith(
+                        "sidecore: the data directory sidecore-data belongs to another host (process " + first + ")")
                 .hasLineCount(1);
         assertThat(terminal.run("sidecore status").exit()).isZero();
     }
@@ -201,7 +203,9 @@ class HostProcessTest {
 
         terminal.run("sidecore volume create more --size 1MiB");
 
-        Peers.until("it is told", PATIENCE, () -> Terminal.read(events)
-                .contains("\"kind\":\"volume\",\"name\":\"more\",\"what\":\"created\""));
+        Peers.until(
+                "it is told",
+                PATIENCE,
+                () -> Terminal.read(events).contains("\"kind\":\"volume\",\"name\":\"more\",\"what\":\"created\""));
     }
 }

@@ -42,7 +42,8 @@ class KeptDefinitionsTest {
         Peers.until(
                 "the host runs",
                 PATIENCE,
-                () -> Terminal.read(output).contains("Stop it with Ctrl-C") || !terminal.last().isAlive());
+                () -> Terminal.read(output).contains("Stop it with Ctrl-C")
+                        || !terminal.last().isAlive());
         assertThat(terminal.last().isAlive()).as(Terminal.read(output)).isTrue();
         return Terminal.read(output);
     }
@@ -112,7 +113,10 @@ class KeptDefinitionsTest {
             var name = "v-" + cut + "-" + n;
             try {
                 var request = ControlClient.request("create-volume").put("name", name);
-                request.putObject("section").put("size", "1 MiB").putObject("store").put("type", "memory");
+                request.putObject("section")
+                        .put("size", "1 MiB")
+                        .putObject("store")
+                        .put("type", "memory");
                 client.ask(request, item -> {});
                 expected.add(name);
                 if (n % 3 == 2) {
@@ -127,7 +131,9 @@ class KeptDefinitionsTest {
 
     private static List<String> names(ControlClient client) {
         var names = new ArrayList<String>();
-        client.ask(ControlClient.request("list-volumes"), volume -> names.add(volume.get("name").asText()));
+        client.ask(
+                ControlClient.request("list-volumes"),
+                volume -> names.add(volume.get("name").asText()));
         return names;
     }
 }

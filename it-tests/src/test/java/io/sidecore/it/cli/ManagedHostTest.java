@@ -91,7 +91,9 @@ class ManagedHostTest {
         for (var starts = 0; starts < 2; starts++) {
             var host = restart(SERVER);
 
-            assertThat(host.storage().volumes()).extracting(volume -> volume.name()).containsExactly("kept");
+            assertThat(host.storage().volumes())
+                    .extracting(volume -> volume.name())
+                    .containsExactly("kept");
             assertThat(host.volume("kept").orElseThrow().size()).isEqualTo(3 * MIB);
             assertThat(host.storage().exports()).containsOnlyKeys("look");
             assertThat(host.uris()).singleElement().asString().endsWith("/look");
@@ -142,7 +144,13 @@ class ManagedHostTest {
         var host = restart(declared);
 
         assertThat(host.volume("disk").orElseThrow().size()).isEqualTo(5 * MIB);
-        assertThat(host.vif("disk").orElseThrow().inspect().toCompletableFuture().join().attachment().readOnly())
+        assertThat(host.vif("disk")
+                        .orElseThrow()
+                        .inspect()
+                        .toCompletableFuture()
+                        .join()
+                        .attachment()
+                        .readOnly())
                 .isFalse();
         assertThat(host.notes())
                 .containsExactly(

@@ -34,7 +34,8 @@ class TranscriptTest {
             Peers.until(
                     step.command() + " says what is expected",
                     START,
-                    () -> step.matches(Terminal.read(output)) || !terminal.last().isAlive());
+                    () -> step.matches(Terminal.read(output))
+                            || !terminal.last().isAlive());
             check(step, 0, Terminal.read(output));
         } else {
             var result = terminal.run(step.command());
@@ -46,18 +47,14 @@ class TranscriptTest {
         if (exit != step.exit() || !step.matches(text)) {
             fail("cli.transcript:%d: $ %s%nexpected, with exit code %d:%n%s%n%nfound, with exit code %d:%n%s"
                     .formatted(
-                            step.line(),
-                            step.command(),
-                            step.exit(),
-                            String.join("\n", step.expected()),
-                            exit,
-                            text));
+                            step.line(), step.command(), step.exit(), String.join("\n", step.expected()), exit, text));
         }
     }
 
     @Test
     void starsMatchWithinALineAndDotsAnyNumberOfLines() {
-        var step = Transcript.parse("# remark\n$ x\na*c\n...\nend\n[3]\n\n$ y &\n").steps();
+        var step =
+                Transcript.parse("# remark\n$ x\na*c\n...\nend\n[3]\n\n$ y &\n").steps();
 
         assertThat(step.getFirst().exit()).isEqualTo(3);
         assertThat(step.getFirst().matches("abbc\n1\n2\nend\n")).isTrue();

@@ -240,7 +240,8 @@ class ReplumbingTest {
             try (var client = new Client(uri(host, "nbd+unix"), () -> FaultyHost.await(vif.inspect()))) {
                 var changes = new Changes();
                 every(Duration.ofMillis(20), () -> {
-                    var loop = host.assign(core, PhysicalCore.Role.SERVICE).loop().orElseThrow();
+                    var loop =
+                            host.assign(core, PhysicalCore.Role.SERVICE).loop().orElseThrow();
                     var sidecore = host.loops().named(loop).orElseThrow();
                     changes.add(FaultyHost.await(vif.move(client.queue, loop)));
                     servesAlone(sidecore, host.loops().shared());
@@ -253,7 +254,8 @@ class ReplumbingTest {
                 assertThat(changes.lost()).as("chains lost").isZero();
                 assertThat(host.cores())
                         .as("cores in the end")
-                        .allMatch(status -> status.role() == PhysicalCore.Role.SHARED && status.loop().isEmpty());
+                        .allMatch(status -> status.role() == PhysicalCore.Role.SHARED
+                                && status.loop().isEmpty());
                 changes.print("a core became a sidecore and went back", client.ends());
             }
         }
@@ -275,13 +277,15 @@ class ReplumbingTest {
 
             assertThatThrownBy(() -> host.assign(core, PhysicalCore.Role.SHARED))
                     .isInstanceOf(HostException.class)
-                    .hasMessage("core %d is the last sidecore, and VIF nbd/disk is placed on sidecores; place it shared first"
-                            .formatted(core));
+                    .hasMessage(
+                            "core %d is the last sidecore, and VIF nbd/disk is placed on sidecores; place it shared first"
+                                    .formatted(core));
             assertThat(host.loops().service()).hasSize(1);
 
             FaultyHost.await(vif.place(Placement.SHARED));
             assertThat(host.assign(core, PhysicalCore.Role.SHARED).role()).isEqualTo(PhysicalCore.Role.SHARED);
-            assertThatThrownBy(() -> host.assign(8191, PhysicalCore.Role.SERVICE)).hasMessageContaining("there is no core 8191");
+            assertThatThrownBy(() -> host.assign(8191, PhysicalCore.Role.SERVICE))
+                    .hasMessageContaining("there is no core 8191");
         }
     }
 

@@ -131,7 +131,8 @@ class LauncherTest {
 
             assertThat(exitCode()).isEqualTo(2);
             assertThat(err())
-                    .contains("test.conf:3: sidecore.exports.nbd.listen[0]: cannot listen on 127.0.0.1:" + taken.getLocalPort())
+                    .contains("test.conf:3: sidecore.exports.nbd.listen[0]: cannot listen on 127.0.0.1:"
+                            + taken.getLocalPort())
                     .contains("in use");
         }
     }

@@ -11,7 +11,8 @@ import picocli.CommandLine.Spec;
 
 /** {@code sidecore check}. */
 @Command(
-        name = "check", mixinStandardHelpOptions = true,
+        name = "check",
+        mixinStandardHelpOptions = true,
         description = {
             "Checks a configuration and starts nothing.",
             "All mistakes are named at once, each with its file and line; the exit code is 2 then. Files that it names must",

@@ -17,7 +17,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
 
 /** The command line as a whole: its commands, what it says of mistakes, and its exit codes. */
 @Command(
-        name = "sidecore", mixinStandardHelpOptions = true,
+        name = "sidecore",
+        mixinStandardHelpOptions = true,
         description = "The virtualization runtime of the JVM.",
         versionProvider = Cli.VersionText.class,
         synopsisSubcommandLabel = "COMMAND",
@@ -118,15 +119,18 @@ public final class Cli {
             if (word.startsWith("-")) {
                 var option = word.replaceFirst("=.*", "");
                 return "there is no option " + option
-                        + Spelling.hint(option, line.getCommandSpec().optionsMap().keySet());
+                        + Spelling.hint(
+                                option, line.getCommandSpec().optionsMap().keySet());
             }
             return line.getSubcommands().isEmpty()
                     ? "unexpected argument \"" + word + "\""
                     : "there is no command " + word
-                            + Spelling.hint(word, new TreeSet<>(line.getSubcommands().keySet()));
+                            + Spelling.hint(
+                                    word, new TreeSet<>(line.getSubcommands().keySet()));
         }
         if (wrong.getMessage().startsWith("Missing required subcommand")) {
-            return "expected a command: " + String.join(", ", line.getSubcommands().keySet());
+            return "expected a command: "
+                    + String.join(", ", line.getSubcommands().keySet());
         }
         var message = wrong.getMessage();
         return message.substring(0, 1).toLowerCase(Locale.ROOT) + message.substring(1);

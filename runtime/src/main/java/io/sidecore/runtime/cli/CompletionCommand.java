@@ -8,7 +8,8 @@ import picocli.CommandLine.Spec;
 
 /** {@code sidecore completion}. */
 @Command(
-        name = "completion", mixinStandardHelpOptions = true,
+        name = "completion",
+        mixinStandardHelpOptions = true,
         description = "Prints a script by which bash and zsh complete commands.",
         footerHeading = "%nExamples:%n",
         footer = {

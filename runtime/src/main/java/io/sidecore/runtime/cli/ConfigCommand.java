@@ -16,7 +16,8 @@ import picocli.CommandLine.Spec;
 
 /** {@code sidecore config}. */
 @Command(
-        name = "config", mixinStandardHelpOptions = true,
+        name = "config",
+        mixinStandardHelpOptions = true,
         description = "Explains the configuration.",
         footerHeading = "%nExamples:%n",
         footer = {
@@ -31,14 +32,18 @@ final class ConfigCommand {
     private CommandSpec spec;
 
     @Command(
-            name = "show", mixinStandardHelpOptions = true,
+            name = "show",
+            mixinStandardHelpOptions = true,
             description = {
                 "Shows every value in force and where it was said.",
                 "That is in a file and its line, in a system property, or as a default in reference.conf. Mistakes are",
                 "named too; the exit code is 2 then."
             })
     int show(
-            @Parameters(paramLabel = "FILE", arity = "0..1", description = "A configuration in HOCON. Without it: what sidecore run serves without one.")
+            @Parameters(
+                            paramLabel = "FILE",
+                            arity = "0..1",
+                            description = "A configuration in HOCON. Without it: what sidecore run serves without one.")
                     Optional<Path> file,
             @Option(names = "--json", description = "JSON for programs, in place of text.") boolean json) {
         var values = file.map(EffectiveSettings::of).orElseGet(EffectiveSettings::embedded);
@@ -55,15 +60,16 @@ final class ConfigCommand {
     }
 
     @Command(
-            name = "explain", mixinStandardHelpOptions = true,
+            name = "explain",
+            mixinStandardHelpOptions = true,
             description = "Explains a key: what it is, its unit, its default and what changing it does.",
             footerHeading = "%nExamples:%n",
-            footer = {
-                "  sidecore config explain loop.spin-max",
-                "  sidecore config explain volumes.NAME.store"
-            })
+            footer = {"  sidecore config explain loop.spin-max", "  sidecore config explain volumes.NAME.store"})
     int explain(
-            @Parameters(paramLabel = "KEY", arity = "0..1", description = "Its full path, or the end of it. Without it: all of them.")
+            @Parameters(
+                            paramLabel = "KEY",
+                            arity = "0..1",
+                            description = "Its full path, or the end of it. Without it: all of them.")
                     Optional<String> key) {
         var reference = Reference.read();
         if (key.isEmpty()) {
@@ -74,7 +80,8 @@ final class ConfigCommand {
         if (found.isEmpty()) {
             throw ControlException.mistake("there is no key " + key.get() + reference.hint(key.get()));
         }
-        print(String.join("\n\n", found.stream().map(one -> text(one, reference)).toList()));
+        print(String.join(
+                "\n\n", found.stream().map(one -> text(one, reference)).toList()));
         return 0;
     }
 

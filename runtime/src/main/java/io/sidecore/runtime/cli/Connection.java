@@ -19,7 +19,8 @@ final class Connection {
     @Option(
             names = "--host",
             paramLabel = "DIR",
-            description = "The data directory of the host to ask. Default: sidecore-data here, or the only host you run.")
+            description =
+                    "The data directory of the host to ask. Default: sidecore-data here, or the only host you run.")
     private Optional<Path> host = Optional.empty();
 
     @Option(names = "--json", description = "JSON for programs, in place of text.")

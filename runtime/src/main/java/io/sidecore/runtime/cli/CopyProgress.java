@@ -47,7 +47,8 @@ final class CopyProgress {
     /** How much, how fast, how long still. */
     static String line(long done, long total, double seconds) {
         var share = total == 0 ? 1 : (double) done / total;
-        var text = "%3d %%  %s of %s".formatted(Math.round(Math.floor(100 * share)), Amounts.bytes(done), Amounts.bytes(total));
+        var text = "%3d %%  %s of %s"
+                .formatted(Math.round(Math.floor(100 * share)), Amounts.bytes(done), Amounts.bytes(total));
         if (done == 0 || seconds < 0.5) {
             return text;
         }

@@ -6,7 +6,8 @@ import picocli.CommandLine.Parameters;
 
 /** {@code sidecore core}. */
 @Command(
-        name = "core", mixinStandardHelpOptions = true,
+        name = "core",
+        mixinStandardHelpOptions = true,
         description = "Shows the cores of the machine as a running host uses them, and changes their roles.",
         footerHeading = "%nExamples:%n",
         footer = {
@@ -16,7 +17,8 @@ import picocli.CommandLine.Parameters;
         })
 final class CoreCommand {
     @Command(
-            name = "list", mixinStandardHelpOptions = true,
+            name = "list",
+            mixinStandardHelpOptions = true,
             description = {
                 "Lists the cores.",
                 "The role service is a sidecore: a core that does nothing but serve.",
@@ -33,14 +35,17 @@ final class CoreCommand {
                     core.get("kind").asText(),
                     core.get("numaNode").asInt(),
                     loop,
-                    loop.isEmpty() ? "" : Amounts.percent(core.get("utilisation").asDouble()));
+                    loop.isEmpty()
+                            ? ""
+                            : Amounts.percent(core.get("utilisation").asDouble()));
         }
         host.print(cores, table, "no core is known");
         return 0;
     }
 
     @Command(
-            name = "role", mixinStandardHelpOptions = true,
+            name = "role",
+            mixinStandardHelpOptions = true,
             description = {
                 "Gives a core another role while everything is served on.",
                 "It holds until the host stops; for good it is said by sidecore.cores.service in the configuration.",
@@ -54,7 +59,10 @@ final class CoreCommand {
             })
     int role(
             @Parameters(paramLabel = "CORE", description = "Its number, as core list shows it.") int core,
-            @Parameters(paramLabel = "ROLE", description = "service: a sidecore, pinned and polling. shared: for whatever the operating system puts there.")
+            @Parameters(
+                            paramLabel = "ROLE",
+                            description =
+                                    "service: a sidecore, pinned and polling. shared: for whatever the operating system puts there.")
                     String role,
             @Mixin Connection host) {
         var now = host.ask(Connection.request("assign-core").put("core", core).put("role", role));

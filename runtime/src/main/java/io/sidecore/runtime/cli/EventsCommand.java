@@ -11,23 +11,23 @@ import picocli.CommandLine.Option;
 
 /** {@code sidecore events}. */
 @Command(
-        name = "events", mixinStandardHelpOptions = true,
+        name = "events",
+        mixinStandardHelpOptions = true,
         description = {
             "Tells what happened to a running host.",
             "The last 1,000 events at most, the oldest first. With --json: a line for each."
         },
         footerHeading = "%nExamples:%n",
-        footer = {
-            "  sidecore events",
-            "  sidecore events -f         go on telling, until Ctrl-C"
-        })
+        footer = {"  sidecore events", "  sidecore events -f         go on telling, until Ctrl-C"})
 final class EventsCommand implements Callable<Integer> {
     private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm:ss");
 
     @Mixin
     private Connection host;
 
-    @Option(names = {"-f", "--follow"}, description = "Also tell what happens from now on.")
+    @Option(
+            names = {"-f", "--follow"},
+            description = "Also tell what happens from now on.")
     private boolean follow;
 
     @Override

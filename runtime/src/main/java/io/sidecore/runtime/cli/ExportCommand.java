@@ -11,7 +11,8 @@ import picocli.CommandLine.Parameters;
 
 /** {@code sidecore export}. */
 @Command(
-        name = "export", mixinStandardHelpOptions = true,
+        name = "export",
+        mixinStandardHelpOptions = true,
         description = {
             "Lets clients find volumes of a running host.",
             "(To write a volume to a file: sidecore volume export.)"
@@ -24,7 +25,8 @@ import picocli.CommandLine.Parameters;
         })
 final class ExportCommand {
     @Command(
-            name = "create", mixinStandardHelpOptions = true,
+            name = "create",
+            mixinStandardHelpOptions = true,
             description = {
                 "Lets NBD clients find a volume, on every address that the host listens on.",
                 "The export is there again after the host's next start."
@@ -33,7 +35,10 @@ final class ExportCommand {
             footer = "  sidecore export create data --mode read-only --name data-ro")
     int create(
             @Parameters(paramLabel = "VOLUME", description = "The name of the volume.") String volume,
-            @Option(names = "--name", paramLabel = "NAME", description = "What clients ask for. Default: the volume's name.")
+            @Option(
+                            names = "--name",
+                            paramLabel = "NAME",
+                            description = "What clients ask for. Default: the volume's name.")
                     Optional<String> name,
             @Option(names = "--mode", paramLabel = "MODE", description = "exclusive (default), shared or read-only.")
                     Optional<String> mode,
@@ -49,7 +54,8 @@ final class ExportCommand {
         var request = Connection.request("create-export");
         request.set("section", section.json());
         var export = host.ask(request);
-        host.print(export, "export " + export.get("name").asText() + " created:\n  " + String.join("\n  ", uris(export)));
+        host.print(
+                export, "export " + export.get("name").asText() + " created:\n  " + String.join("\n  ", uris(export)));
         return 0;
     }
 
@@ -59,7 +65,10 @@ final class ExportCommand {
         return uris;
     }
 
-    @Command(name = "list", mixinStandardHelpOptions = true, description = "Lists the exports, and how many connections each has.")
+    @Command(
+            name = "list",
+            mixinStandardHelpOptions = true,
+            description = "Lists the exports, and how many connections each has.")
     int list(@Mixin Connection host) {
         var exports = host.list("list-exports");
         var table = new Table("NAME", "VOLUME", "MODE", "PLACEMENT", ">CONNECTIONS", "URI");
@@ -78,7 +87,8 @@ final class ExportCommand {
     }
 
     @Command(
-            name = "delete", mixinStandardHelpOptions = true,
+            name = "delete",
+            mixinStandardHelpOptions = true,
             description = {
                 "Ends an export. The volume stays.",
                 "What its clients have in flight is answered, then their connections are closed."

@@ -29,7 +29,8 @@ final class Fields {
 
     @Override
     public String toString() {
-        var width = fields.stream().mapToInt(field -> field.name().length()).max().orElse(0);
+        var width =
+                fields.stream().mapToInt(field -> field.name().length()).max().orElse(0);
         var lines = fields.stream()
                 .map(field -> field.name() + " ".repeat(width - field.name().length() + 2) + field.value())
                 .toList();

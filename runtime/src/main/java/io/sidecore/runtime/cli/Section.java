@@ -36,7 +36,8 @@ final class Section {
                 throw ControlException.mistake("expected KEY=VALUE, found \"" + setting + "\"");
             }
             try {
-                var parsed = ConfigFactory.parseString(setting.substring(0, equals) + " = " + setting.substring(equals + 1));
+                var parsed =
+                        ConfigFactory.parseString(setting.substring(0, equals) + " = " + setting.substring(equals + 1));
                 merge(root, ControlClient.json().valueToTree(parsed.root().unwrapped()));
             } catch (ConfigException e) {
                 throw ControlException.mistake("\"" + setting + "\" is no HOCON: " + e.getMessage());

@@ -9,13 +9,11 @@ import picocli.CommandLine.Mixin;
 
 /** {@code sidecore status}. */
 @Command(
-        name = "status", mixinStandardHelpOptions = true,
+        name = "status",
+        mixinStandardHelpOptions = true,
         description = {"Says how a running host is and what it serves.", "The exit code is 1 if a volume has failed."},
         footerHeading = "%nExamples:%n",
-        footer = {
-            "  sidecore status",
-            "  sidecore status --host /var/lib/sidecore --json"
-        })
+        footer = {"  sidecore status", "  sidecore status --host /var/lib/sidecore --json"})
 final class StatusCommand implements Callable<Integer> {
     @Mixin
     private Connection host;
@@ -26,14 +24,26 @@ final class StatusCommand implements Callable<Integer> {
         var failed = texts(status.get("failedVolumes"));
         var fields = new Fields()
                 .add("host", status.get("dataDirectory").asText())
-                .add("process", "%d, sidecore %s, up for %s".formatted(
-                        status.get("pid").asLong(),
-                        status.get("version").asText(),
-                        Amounts.seconds(status.get("uptimeSeconds").asLong())))
-                .add("cores", status.get("cores").asInt() + " usable; loops: " + String.join(", ", texts(status.get("loops"))))
-                .add("volumes", status.get("volumes").asInt()
-                        + (failed.isEmpty() ? "" : "; failed: " + String.join(", ", failed)))
-                .add("exports", status.get("exports").asInt() + " with " + status.get("queues").asInt() + " queues")
+                .add(
+                        "process",
+                        "%d, sidecore %s, up for %s"
+                                .formatted(
+                                        status.get("pid").asLong(),
+                                        status.get("version").asText(),
+                                        Amounts.seconds(
+                                                status.get("uptimeSeconds").asLong())))
+                .add(
+                        "cores",
+                        status.get("cores").asInt() + " usable; loops: "
+                                + String.join(", ", texts(status.get("loops"))))
+                .add(
+                        "volumes",
+                        status.get("volumes").asInt()
+                                + (failed.isEmpty() ? "" : "; failed: " + String.join(", ", failed)))
+                .add(
+                        "exports",
+                        status.get("exports").asInt() + " with "
+                                + status.get("queues").asInt() + " queues")
                 .add("serves", texts(status.get("uris")))
                 .add("note", texts(status.get("notes")));
         host.print(status, fields.toString());

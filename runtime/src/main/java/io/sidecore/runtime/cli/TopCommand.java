@@ -11,17 +11,15 @@ import picocli.CommandLine.Option;
 
 /** {@code sidecore top}. */
 @Command(
-        name = "top", mixinStandardHelpOptions = true,
+        name = "top",
+        mixinStandardHelpOptions = true,
         description = {
             "Shows what a running host does, again and again.",
             "Requests and bytes of each virtual interface, and how busy each core loop is, until Ctrl-C. With --json: what was",
             "counted since the host's start, a line for each look."
         },
         footerHeading = "%nExamples:%n",
-        footer = {
-            "  sidecore top",
-            "  sidecore top --once --interval 10      what happened in the next ten seconds"
-        })
+        footer = {"  sidecore top", "  sidecore top --once --interval 10      what happened in the next ten seconds"})
 final class TopCommand implements Callable<Integer> {
     private static final String CLEAR = "\033[H\033[2J";
 
@@ -123,6 +121,7 @@ final class TopCommand implements Callable<Integer> {
 
     /** What a counter has grown by; all of it if it was not there before. */
     private static long since(JsonNode before, JsonNode now, String counter) {
-        return now.get(counter).asLong() - (before == null ? 0 : before.get(counter).asLong());
+        return now.get(counter).asLong()
+                - (before == null ? 0 : before.get(counter).asLong());
     }
 }

@@ -10,7 +10,8 @@ import picocli.CommandLine.Spec;
 
 /** {@code sidecore version}. */
 @Command(
-        name = "version", mixinStandardHelpOptions = true,
+        name = "version",
+        mixinStandardHelpOptions = true,
         description = {"Says which version this is.", "(status says which version a running host is.)"},
         footerHeading = "%nExample:%n",
         footer = "  sidecore version --json")

@@ -14,7 +14,8 @@ import picocli.CommandLine.Spec;
 
 /** {@code sidecore vif}. */
 @Command(
-        name = "vif", mixinStandardHelpOptions = true,
+        name = "vif",
+        mixinStandardHelpOptions = true,
         description = {
             "Shows virtual interfaces and changes them while I/O goes on.",
             "A virtual interface is the end of a device that a guest holds; each connection is one of its queues.",
@@ -74,13 +75,18 @@ final class VifCommand {
         return said.isEmpty() ? "" : " (" + String.join(", ", said) + ")";
     }
 
-    @Command(name = "show", mixinStandardHelpOptions = true, description = "Shows one virtual interface and its queues.")
+    @Command(
+            name = "show",
+            mixinStandardHelpOptions = true,
+            description = "Shows one virtual interface and its queues.")
     int show(@Parameters(paramLabel = "VIF", description = VIF) String name, @Mixin Connection host) {
         var vif = host.ask(Connection.request("show-vif").put("vif", name));
         var fields = new Fields()
                 .add("vif", vif.get("id").asText())
                 .add("state", vif.get("state").asText())
-                .add("volume", vif.get("volume").asText() + " (" + vif.get("mode").asText() + ")")
+                .add(
+                        "volume",
+                        vif.get("volume").asText() + " (" + vif.get("mode").asText() + ")")
                 .add("placement", vif.get("placement").asText())
                 .add("interposers", interposers(vif));
         var queues = new Table("QUEUE", "LOOP", "STATE", ">GENERATION", ">REQUESTS", ">MEAN");
@@ -98,7 +104,8 @@ final class VifCommand {
     }
 
     @Command(
-            name = "limit", mixinStandardHelpOptions = true,
+            name = "limit",
+            mixinStandardHelpOptions = true,
             description = {
                 "Limits requests and bytes per second.",
                 "The limit holds for all connections together; requests above it wait.",
@@ -114,11 +121,15 @@ final class VifCommand {
             @Option(names = "--iops", paramLabel = "N", description = "Requests per second.") Optional<String> iops,
             @Option(names = "--bandwidth", paramLabel = "SIZE", description = "Payload per second, such as 100MiB.")
                     Optional<String> bandwidth,
-            @Option(names = "--burst", paramLabel = "TIME", description = "How much unused allowance may be saved up, as time. Default: 10ms.")
+            @Option(
+                            names = "--burst",
+                            paramLabel = "TIME",
+                            description = "How much unused allowance may be saved up, as time. Default: 10ms.")
                     Optional<String> burst,
             @Option(names = "--off", description = "No limit any more.") boolean off,
             @Mixin Connection host) {
-        var section = new Section().put("iops", iops).put("bandwidth", bandwidth).put("burst", burst);
+        var section =
+                new Section().put("iops", iops).put("bandwidth", bandwidth).put("burst", burst);
         if (off != section.json().isEmpty()) {
             throw new ParameterException(
                     spec.subcommands().get("limit"), "expected --iops, --bandwidth or both; or --off alone");
@@ -130,7 +141,8 @@ final class VifCommand {
     }
 
     @Command(
-            name = "move", mixinStandardHelpOptions = true,
+            name = "move",
+            mixinStandardHelpOptions = true,
             description = "Moves one queue to another core loop.",
             footerHeading = "%nExample:%n",
             footer = "  sidecore vif move nbd/data#0 h1-shared     (vif show and core list have the names)")
@@ -138,15 +150,22 @@ final class VifCommand {
             @Parameters(paramLabel = "QUEUE", description = "A queue as vif show shows it.") String queue,
             @Parameters(paramLabel = "LOOP", description = "A loop as status and core list show it.") String loop,
             @Mixin Connection host) {
-        var change = host.ask(Connection.request("move-queue").put("queue", queue).put("loop", loop));
+        var change =
+                host.ask(Connection.request("move-queue").put("queue", queue).put("loop", loop));
         host.print(change, "queue " + queue + " is on " + loop + changed(change));
         return 0;
     }
 
-    @Command(name = "place", mixinStandardHelpOptions = true, description = "Places all queues of a virtual interface anew.")
+    @Command(
+            name = "place",
+            mixinStandardHelpOptions = true,
+            description = "Places all queues of a virtual interface anew.")
     int place(
             @Parameters(paramLabel = "VIF", description = VIF) String name,
-            @Parameters(paramLabel = "PLACEMENT", description = "shared: on the one loop that has no core of its own. sidecore: on the loops of sidecores.")
+            @Parameters(
+                            paramLabel = "PLACEMENT",
+                            description =
+                                    "shared: on the one loop that has no core of its own. sidecore: on the loops of sidecores.")
                     String placement,
             @Mixin Connection host) {
         var change = host.ask(Connection.request("place-vif").put("vif", name).put("placement", placement));
@@ -155,7 +174,8 @@ final class VifCommand {
     }
 
     @Command(
-            name = "interpose", mixinStandardHelpOptions = true,
+            name = "interpose",
+            mixinStandardHelpOptions = true,
             description = {
                 "Puts something between guest and volume, or takes it out.",
                 "(sidecore config explain interposers)"
@@ -168,10 +188,19 @@ final class VifCommand {
             })
     int interpose(
             @Parameters(paramLabel = "VIF", description = VIF) String name,
-            @Parameters(paramLabel = "TYPE", arity = "0..1", description = "rate-limit or fault-plan.") Optional<String> type,
-            @Parameters(paramLabel = "KEY=VALUE", arity = "0..*", index = "2..*", description = "Its keys, as in a file.")
+            @Parameters(paramLabel = "TYPE", arity = "0..1", description = "rate-limit or fault-plan.")
+                    Optional<String> type,
+            @Parameters(
+                            paramLabel = "KEY=VALUE",
+                            arity = "0..*",
+                            index = "2..*",
+                            description = "Its keys, as in a file.")
                     List<String> settings,
-            @Option(names = "--at", paramLabel = "N", defaultValue = "0", description = "Its position; 0, the default, is nearest to the guest.")
+            @Option(
+                            names = "--at",
+                            paramLabel = "N",
+                            defaultValue = "0",
+                            description = "Its position; 0, the default, is nearest to the guest.")
                     int position,
             @Option(names = "--remove", paramLabel = "NAME", description = "Take the one of this name out.")
                     Optional<String> remove,
@@ -199,6 +228,9 @@ final class VifCommand {
         return queues == 0
                 ? "; it has no queues at present"
                 : "; %d %s stalled for %.1f ms at most"
-                        .formatted(queues, queues == 1 ? "queue" : "queues", change.get("stallMillis").asDouble());
+                        .formatted(
+                                queues,
+                                queues == 1 ? "queue" : "queues",
+                                change.get("stallMillis").asDouble());
     }
 }

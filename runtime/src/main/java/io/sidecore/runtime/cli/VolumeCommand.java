@@ -13,7 +13,8 @@ import picocli.CommandLine.Parameters;
 
 /** {@code sidecore volume}. */
 @Command(
-        name = "volume", mixinStandardHelpOptions = true,
+        name = "volume",
+        mixinStandardHelpOptions = true,
         description = "Creates, lists, resizes, copies and deletes volumes of a running host.",
         footerHeading = "%nExamples:%n",
         footer = {
@@ -26,7 +27,8 @@ final class VolumeCommand {
     private static final String NAME = "The name of the volume.";
 
     @Command(
-            name = "create", mixinStandardHelpOptions = true,
+            name = "create",
+            mixinStandardHelpOptions = true,
             description = {
                 "Creates a volume.",
                 "It takes the same values as sidecore.volumes.NAME in a file (sidecore config explain volumes.NAME), and is there",
@@ -40,15 +42,29 @@ final class VolumeCommand {
                 "  sidecore volume create iso --path cd.iso --set store.read-only=true"
             })
     int create(
-            @Parameters(paramLabel = "NAME", description = "Letters, digits, '.', '_' and '-'; 64 at most.") String name,
-            @Option(names = "--size", paramLabel = "SIZE", description = "What a guest sees as the size of the disk, such as 8GiB.")
+            @Parameters(paramLabel = "NAME", description = "Letters, digits, '.', '_' and '-'; 64 at most.")
+                    String name,
+            @Option(
+                            names = "--size",
+                            paramLabel = "SIZE",
+                            description = "What a guest sees as the size of the disk, such as 8GiB.")
                     Optional<String> size,
-            @Option(names = "--store", paramLabel = "TYPE", description = "What keeps the bytes. Default: file with --path, else memory.")
+            @Option(
+                            names = "--store",
+                            paramLabel = "TYPE",
+                            description = "What keeps the bytes. Default: file with --path, else memory.")
                     Optional<String> store,
-            @Option(names = "--path", paramLabel = "FILE", description = "Of a file store: the image.") Optional<Path> path,
-            @Option(names = "--limit", paramLabel = "SIZE", description = "Of a memory store: how much written data it may hold.")
+            @Option(names = "--path", paramLabel = "FILE", description = "Of a file store: the image.")
+                    Optional<Path> path,
+            @Option(
+                            names = "--limit",
+                            paramLabel = "SIZE",
+                            description = "Of a memory store: how much written data it may hold.")
                     Optional<String> limit,
-            @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Any other key of the volume, such as store.limit=2GiB.")
+            @Option(
+                            names = "--set",
+                            paramLabel = "KEY=VALUE",
+                            description = "Any other key of the volume, such as store.limit=2GiB.")
                     List<String> settings,
             @Mixin Connection host) {
         var section = new Section()
@@ -61,7 +77,10 @@ final class VolumeCommand {
         var request = Connection.request("create-volume").put("name", name);
         request.set("section", section.json());
         var volume = host.ask(request);
-        host.print(volume, "volume " + name + " created: " + Amounts.bytes(volume.get("size").asLong()));
+        host.print(
+                volume,
+                "volume " + name + " created: "
+                        + Amounts.bytes(volume.get("size").asLong()));
         return 0;
     }
 
@@ -93,8 +112,12 @@ final class VolumeCommand {
         var volume = host.ask(Connection.request("show-volume").put("name", name));
         var text = new Fields()
                 .add("name", name)
-                .add("size", "%s (%d bytes)".formatted(
-                        Amounts.bytes(volume.get("size").asLong()), volume.get("size").asLong()))
+                .add(
+                        "size",
+                        "%s (%d bytes)"
+                                .formatted(
+                                        Amounts.bytes(volume.get("size").asLong()),
+                                        volume.get("size").asLong()))
                 .add("state", volume.get("state").asText())
                 .add("failure", volume.get("failure").asText())
                 .add("defined", volume.get("declared").asBoolean() ? "in the configuration" : "by command")
@@ -105,7 +128,8 @@ final class VolumeCommand {
     }
 
     @Command(
-            name = "resize", mixinStandardHelpOptions = true,
+            name = "resize",
+            mixinStandardHelpOptions = true,
             description = {
                 "Makes a volume larger or smaller, while it is used.",
                 "What is new reads as zeroes; what is cut off is lost. Clients see the new size when they connect anew."
@@ -116,11 +140,12 @@ final class VolumeCommand {
             @Parameters(paramLabel = "NAME", description = NAME) String name,
             @Parameters(paramLabel = "SIZE", description = "The new size, such as 16GiB.") String size,
             @Mixin Connection host) {
-        var volume = host.ask(
-                Connection.request("resize-volume").put("name", name).put("size", size));
+        var volume =
+                host.ask(Connection.request("resize-volume").put("name", name).put("size", size));
         host.print(
                 volume,
-                "volume " + name + " now has " + Amounts.bytes(volume.get("size").asLong())
+                "volume " + name + " now has "
+                        + Amounts.bytes(volume.get("size").asLong())
                         + (volume.get("declared").asBoolean()
                                 ? "; say so in the configuration too, which has the last word at the next start"
                                 : ""));
@@ -128,7 +153,8 @@ final class VolumeCommand {
     }
 
     @Command(
-            name = "delete", mixinStandardHelpOptions = true,
+            name = "delete",
+            mixinStandardHelpOptions = true,
             description = {
                 "Lets a volume go that nobody holds.",
                 "What was in memory is lost; an image in a file stays where it is."
@@ -140,7 +166,8 @@ final class VolumeCommand {
     }
 
     @Command(
-            name = "recover", mixinStandardHelpOptions = true,
+            name = "recover",
+            mixinStandardHelpOptions = true,
             description = {
                 "After a repair: serves a failed volume again.",
                 "Its medium is looked at anew, and must be sound. What was not flushed before the failure may be lost."
@@ -152,7 +179,8 @@ final class VolumeCommand {
     }
 
     @Command(
-            name = "import", mixinStandardHelpOptions = true,
+            name = "import",
+            mixinStandardHelpOptions = true,
             description = {
                 "Overwrites a volume with a file.",
                 "It then reads as the file, and as zeroes behind the file's end. Nobody else may hold it for writing meanwhile.",
@@ -175,7 +203,8 @@ final class VolumeCommand {
     }
 
     @Command(
-            name = "export", mixinStandardHelpOptions = true,
+            name = "export",
+            mixinStandardHelpOptions = true,
             description = {
                 "Writes a volume to a file.",
                 "The file is sparse where the volume reads as zeroes, and appears when it is complete. Nobody else may",
@@ -186,7 +215,10 @@ final class VolumeCommand {
     int exportFile(
             @Parameters(paramLabel = "NAME", description = NAME) String name,
             @Parameters(paramLabel = "FILE", description = "A raw image; the host writes it.") Path file,
-            @Option(names = "--live", description = "While others write the volume: parts of the file are older than others then.")
+            @Option(
+                            names = "--live",
+                            description =
+                                    "While others write the volume: parts of the file are older than others then.")
                     boolean live,
             @Option(names = "--force", description = "Replace the file if there is one.") boolean force,
             @Mixin Connection host) {
@@ -199,15 +231,19 @@ final class VolumeCommand {
         try {
             var copied = host.ask(
                     request,
-                    item -> progress.at(item.get("done").asLong(), item.get("total").asLong()));
+                    item -> progress.at(
+                            item.get("done").asLong(), item.get("total").asLong()));
             progress.end();
             var bytes = copied.get("bytes").asLong();
-            host.print(copied, "volume %s: %s %s, %s of it data, in %s".formatted(
-                    copied.get("volume").asText(),
-                    Amounts.bytes(bytes),
-                    how,
-                    Amounts.bytes(copied.get("copied").asLong()),
-                    Amounts.seconds(progress.elapsedSeconds())));
+            host.print(
+                    copied,
+                    "volume %s: %s %s, %s of it data, in %s"
+                            .formatted(
+                                    copied.get("volume").asText(),
+                                    Amounts.bytes(bytes),
+                                    how,
+                                    Amounts.bytes(copied.get("copied").asLong()),
+                                    Amounts.seconds(progress.elapsedSeconds())));
             return 0;
         } finally {
             progress.end();

@@ -92,7 +92,8 @@ public final class ControlClient {
             }
             return running;
         } catch (IOException e) {
-            throw ControlException.failure("cannot look for running hosts: " + e.getMessage() + "; say which one with --host", e);
+            throw ControlException.failure(
+                    "cannot look for running hosts: " + e.getMessage() + "; say which one with --host", e);
         }
     }
 
@@ -105,8 +106,7 @@ public final class ControlClient {
         } catch (ConnectException nobody) {
             return false;
         } catch (IOException e) {
-            throw ControlException.failure(
-                    "cannot reach the host on " + dataDirectory + ": " + e.getMessage(), e);
+            throw ControlException.failure("cannot reach the host on " + dataDirectory + ": " + e.getMessage(), e);
         }
     }
 

@@ -71,7 +71,8 @@ final class ControlLines implements Closeable {
     /** Sends a line. */
     void write(Object value) throws IOException {
         var text = JSON.writeValueAsBytes(value);
-        var line = ByteBuffer.allocate(text.length + 1).put(text).put((byte) '\n').flip();
+        var line =
+                ByteBuffer.allocate(text.length + 1).put(text).put((byte) '\n').flip();
         while (line.hasRemaining()) {
             channel.write(line);
         }

@@ -1,11 +1,11 @@
 package io.sidecore.runtime.control;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonMappingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import com.fasterxml.jackson.core.JsonProcessingException;
 import io.sidecore.conf.Spelling;
 import io.sidecore.runtime.HostException;
 import java.io.IOException;
@@ -112,7 +112,8 @@ public final class ControlServer implements AutoCloseable {
                     refuse(channel);
                     continue;
                 }
-                var thread = Thread.ofVirtual().name("sidecore-control-connection").unstarted(() -> serve(channel));
+                var thread =
+                        Thread.ofVirtual().name("sidecore-control-connection").unstarted(() -> serve(channel));
                 connections.put(channel, thread);
                 if (stopping) {
                     // close() may have looked already.
@@ -139,7 +140,8 @@ public final class ControlServer implements AutoCloseable {
 
     private static void refuse(SocketChannel channel) throws IOException {
         try (var lines = new ControlLines(channel, MAX_REQUEST)) {
-            lines.write(error("this host has " + MAX_CONNECTIONS + " control connections already; end some of them", false));
+            lines.write(error(
+                    "this host has " + MAX_CONNECTIONS + " control connections already; end some of them", false));
         }
     }
 
@@ -231,7 +233,9 @@ public final class ControlServer implements AutoCloseable {
         try {
             return (Operation) REQUESTS.treeToValue(object, type);
         } catch (JsonMappingException e) {
-            var at = e.getPath().isEmpty() ? "" : " at \"" + e.getPath().getLast().getFieldName() + "\"";
+            var at = e.getPath().isEmpty()
+                    ? ""
+                    : " at \"" + e.getPath().getLast().getFieldName() + "\"";
             throw ControlException.mistake(name + at + ": " + e.getOriginalMessage());
         } catch (JsonProcessingException e) {
             throw ControlException.mistake(name + ": " + e.getOriginalMessage());

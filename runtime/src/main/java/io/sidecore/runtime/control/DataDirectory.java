@@ -69,8 +69,7 @@ public final class DataDirectory implements AutoCloseable {
                 var pid = ByteBuffer.allocate(20);
                 file.read(pid, 0);
                 throw taken(
-                        path,
-                        "process " + new String(pid.array(), 0, pid.position(), StandardCharsets.UTF_8).strip());
+                        path, "process " + new String(pid.array(), 0, pid.position(), StandardCharsets.UTF_8).strip());
             }
             file.truncate(0);
             file.write(StandardCharsets.UTF_8.encode(ProcessHandle.current().pid() + "\n"), 0);

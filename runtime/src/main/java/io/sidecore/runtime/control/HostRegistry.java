@@ -39,8 +39,7 @@ final class HostRegistry {
 
     static HostRegistry in(Map<String, String> environment) throws IOException {
         var given = environment.getOrDefault("XDG_RUNTIME_DIR", "");
-        return new HostRegistry(
-                given.isEmpty() ? Path.of("/tmp", "sidecore-" + uid()) : Path.of(given, "sidecore"));
+        return new HostRegistry(given.isEmpty() ? Path.of("/tmp", "sidecore-" + uid()) : Path.of(given, "sidecore"));
     }
 
     private static Object uid() throws IOException {
@@ -73,9 +72,9 @@ final class HostRegistry {
 
     /** Somebody else who owns a folder in /tmp could lead us to a host of theirs. */
     private void refuseStrangers() throws IOException {
-        var attributes =
-                Files.readAttributes(folder, PosixFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
-        var mine = Files.getAttribute(folder, "unix:uid", LinkOption.NOFOLLOW_LINKS).equals(uid());
+        var attributes = Files.readAttributes(folder, PosixFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
+        var mine = Files.getAttribute(folder, "unix:uid", LinkOption.NOFOLLOW_LINKS)
+                .equals(uid());
         if (!attributes.isDirectory() || !mine || !OWNER_ONLY.containsAll(attributes.permissions())) {
             throw new IOException(folder + " is not a folder of this user alone (mode 700)");
         }

@@ -10,7 +10,6 @@ import io.sidecore.devices.interpose.RateLimit;
 import io.sidecore.runtime.HostEvent;
 import io.sidecore.runtime.Sidecore;
 import io.sidecore.runtime.VifHandle;
-import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -135,7 +134,9 @@ final class HostReport {
         return switch (interposer) {
             case RateLimit limit -> new Views.InterposerView(limit.name(), "rate-limit", limits(limit.limits()));
             case FaultInjector faults -> new Views.InterposerView(faults.name(), "fault-plan", Map.of());
-            default -> new Views.InterposerView(interposer.name(), interposer.getClass().getSimpleName(), Map.of());
+            default ->
+                new Views.InterposerView(
+                        interposer.name(), interposer.getClass().getSimpleName(), Map.of());
         };
     }
 
@@ -155,7 +156,13 @@ final class HostReport {
         var stages = queue.stages();
         var mean = stages.timed() == 0 ? 0 : stages.endToEndNanos() / 1e3 / stages.timed();
         return new Views.QueueView(
-                queue.name(), queue.loop(), word(queue.state()), queue.generation(), stages.requests(), stages.bytes(), mean);
+                queue.name(),
+                queue.loop(),
+                word(queue.state()),
+                queue.generation(),
+                stages.requests(),
+                stages.bytes(),
+                mean);
     }
 
     List<Views.CoreView> cores() {
@@ -189,7 +196,8 @@ final class HostReport {
                         stages.endToEndNanos()));
             }
         }
-        var loops = host.loops().all()
+        var loops = host.loops()
+                .all()
                 .map(loop -> new Views.LoopSample(
                         loop.name(),
                         loop.counters().busyNanos.get(),

@@ -68,8 +68,9 @@ final class KeptDefinitions implements DefinitionKeeper {
         var key = entry.key();
         if (declared.test(key.name())) {
             overruled.add(key);
-            sentences.add("%s %s is declared in the configuration and was also created by command: the configuration has the last word"
-                    .formatted(key.kind(), key.name()));
+            sentences.add(
+                    "%s %s is declared in the configuration and was also created by command: the configuration has the last word"
+                            .formatted(key.kind(), key.name()));
             return;
         }
         try {
@@ -78,8 +79,7 @@ final class KeptDefinitions implements DefinitionKeeper {
             sentences.add(unserved(key, e.getMessage()));
         } catch (SettingsException e) {
             sentences.add(unserved(
-                    key,
-                    e.mistakes().stream().map(KeptDefinitions::sentence).collect(Collectors.joining("; "))));
+                    key, e.mistakes().stream().map(KeptDefinitions::sentence).collect(Collectors.joining("; "))));
         } catch (ConfigException e) {
             sentences.add(unserved(key, e.getMessage()));
         }
@@ -102,8 +102,7 @@ final class KeptDefinitions implements DefinitionKeeper {
 
     /** The image was made when the volume was: one that is missing is lost and not to be replaced by zeroes. How large it is it knows itself: it may have been resized, and the host killed before that was kept. */
     private static VolumeSettings asItIs(FileStore file) {
-        return new VolumeSettings(
-                0, new FileStore(file.path(), false, file.readOnly(), file.direct(), file.threads()));
+        return new VolumeSettings(0, new FileStore(file.path(), false, file.readOnly(), file.direct(), file.threads()));
     }
 
     private static void restoreExport(CatalogEntry entry, Settings settings, StorageService storage) {
@@ -114,7 +113,8 @@ final class KeptDefinitions implements DefinitionKeeper {
 
     /** Reads an export's section. */
     static ExportedVolume export(Config section, StorageService storage) {
-        return Definitions.export(section, storage.volumes().stream().map(Volume::name).toList());
+        return Definitions.export(
+                section, storage.volumes().stream().map(Volume::name).toList());
     }
 
     private static Config section(CatalogEntry entry) {

@@ -75,7 +75,8 @@ public final class Operations {
                 case Operation.Status status -> report.host();
                 case Operation.Sample sample -> report.sample();
                 case Operation.Events events -> events(events.follow(), answers);
-                case Operation.ListVolumes list -> each(storage().volumes().stream().map(report::volume).toList(), answers);
+                case Operation.ListVolumes list ->
+                    each(storage().volumes().stream().map(report::volume).toList(), answers);
                 case Operation.ShowVolume show -> report.volume(volume(show.name()));
                 case Operation.CreateVolume create -> createVolume(create);
                 case Operation.ResizeVolume resize -> resizeVolume(resize);
@@ -92,13 +93,15 @@ public final class Operations {
                 case Operation.MoveQueue move -> move(move);
                 case Operation.PlaceVif place -> change(vif(place.vif()).place(placement(place.placement())));
                 case Operation.InterposeVif interpose -> interpose(interpose);
-                case Operation.RemoveInterposer remove -> change(vif(remove.vif()).remove(remove.interposer()));
+                case Operation.RemoveInterposer remove ->
+                    change(vif(remove.vif()).remove(remove.interposer()));
                 case Operation.ListCores list -> each(report.cores(), answers);
                 case Operation.AssignCore assign -> report.core(host.assign(assign.core(), role(assign.role())));
             };
         } catch (SettingsException e) {
             throw ControlException.mistake(e.mistakes().stream()
-                    .map(mistake -> mistake.key().isEmpty() ? mistake.message() : mistake.key() + ": " + mistake.message())
+                    .map(mistake ->
+                            mistake.key().isEmpty() ? mistake.message() : mistake.key() + ": " + mistake.message())
                     .collect(Collectors.joining("\n")));
         } catch (HostException | TransferException | AttachmentRefusedException e) {
             throw ControlException.failure(e.getMessage(), e);
@@ -161,7 +164,10 @@ public final class Operations {
         var settings = Definitions.volume(name, section, host.settings().dataDirectory());
         synchronized (defining) {
             var volume = storage().create(name, settings);
-            keep(() -> keeper.volume(name, section), "volume " + name + " was not created", () -> storage().delete(name));
+            keep(
+                    () -> keeper.volume(name, section),
+                    "volume " + name + " was not created",
+                    () -> storage().delete(name));
             return report.volume(volume);
         }
     }
@@ -225,8 +231,7 @@ public final class Operations {
     }
 
     private Object exportVolume(Operation.ExportVolume out, Answers answers) {
-        var copied =
-                files.out(volume(out.name()).name(), file(out.file()), out.live(), out.force(), progress(answers));
+        var copied = files.out(volume(out.name()).name(), file(out.file()), out.live(), out.force(), progress(answers));
         return new Views.CopiedView(out.name(), out.file(), copied.bytes(), copied.copied());
     }
 
@@ -253,8 +258,9 @@ public final class Operations {
         var section = section(create.section());
         var nbd = host.settings()
                 .nbd()
-                .orElseThrow(() -> ControlException.failure(
-                        "this host has no NBD server: nothing that it exports could be reached; give it sidecore.exports.nbd.listen and start it again"));
+                .orElseThrow(
+                        () -> ControlException.failure(
+                                "this host has no NBD server: nothing that it exports could be reached; give it sidecore.exports.nbd.listen and start it again"));
         synchronized (defining) {
             var export = KeptDefinitions.export(section, storage());
             storage().export(export, nbd.placement());

@@ -90,7 +90,8 @@ public final class Views {
             List<QueueView> queues) {}
 
     /** A core of the machine. */
-    public record CoreView(int id, String role, String kind, int numaNode, boolean allowed, String loop, double utilisation) {}
+    public record CoreView(
+            int id, String role, String kind, int numaNode, boolean allowed, String loop, double utilisation) {}
 
     /** An event; {@code at} is a time of ISO 8601 in UTC. */
     public record EventView(long number, String at, String kind, String name, String what, String detail) {}
@@ -116,7 +117,8 @@ public final class Views {
             long timedNanos) {}
 
     /** What a loop has done so far. */
-    public record LoopSample(String loop, long busyNanos, long requests, long parks, long handOffs, long longestTurnNanos) {}
+    public record LoopSample(
+            String loop, long busyNanos, long requests, long parks, long handOffs, long longestTurnNanos) {}
 
     /** Everything so far, at one time. */
     public record Sample(long atNanos, long uptimeSeconds, List<QueueSample> queues, List<LoopSample> loops) {}

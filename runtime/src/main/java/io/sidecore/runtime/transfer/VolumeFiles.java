@@ -36,8 +36,9 @@ public final class VolumeFiles {
                 throw new HostException(file + " is not a file");
             }
             if (from.size() > volume.size()) {
-                throw new HostException("%s has %d bytes and volume %s only %d; make it larger first, with volume resize"
-                        .formatted(file, from.size(), name, volume.size()));
+                throw new HostException(
+                        "%s has %d bytes and volume %s only %d; make it larger first, with volume resize"
+                                .formatted(file, from.size(), name, volume.size()));
             }
             return copy("import", volume, AttachMode.EXCLUSIVE, progress, copy -> copy.in(from));
         } catch (NoSuchFileException e) {
@@ -73,16 +74,15 @@ public final class VolumeFiles {
         } catch (FileAlreadyExistsException e) {
             throw new HostException(part + " exists: another export may be writing it; if none is, remove it", e);
         } catch (NoSuchFileException e) {
-            throw new HostException("there is no folder " + file.toAbsolutePath().getParent(), e);
+            throw new HostException(
+                    "there is no folder " + file.toAbsolutePath().getParent(), e);
         } catch (IOException e) {
             throw new TransferException(file + " cannot be written: " + e.getMessage(), e);
         }
     }
 
     private Volume volume(String name) {
-        return host.storage()
-                .volume(name)
-                .orElseThrow(() -> new HostException("there is no volume " + name));
+        return host.storage().volume(name).orElseThrow(() -> new HostException("there is no volume " + name));
     }
 
     @FunctionalInterface
@@ -113,7 +113,8 @@ public final class VolumeFiles {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         } catch (ExecutionException e) {
-            throw new TransferException("VIF " + id + " did not end: " + e.getCause().getMessage(), e);
+            throw new TransferException(
+                    "VIF " + id + " did not end: " + e.getCause().getMessage(), e);
         }
     }
 }

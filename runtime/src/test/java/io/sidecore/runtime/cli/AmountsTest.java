@@ -7,7 +7,14 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 class AmountsTest {
     @ParameterizedTest
-    @CsvSource({"0, 0 B", "512, 512 B", "1536, 1.5 KiB", "67108864, 64 MiB", "1610612736, 1.5 GiB", "4611686018427387904, 4 EiB"})
+    @CsvSource({
+        "0, 0 B",
+        "512, 512 B",
+        "1536, 1.5 KiB",
+        "67108864, 64 MiB",
+        "1610612736, 1.5 GiB",
+        "4611686018427387904, 4 EiB"
+    })
     void bytesAreSaidInTheUnitThatFits(long bytes, String text) {
         assertThat(Amounts.bytes(bytes)).isEqualTo(text);
     }

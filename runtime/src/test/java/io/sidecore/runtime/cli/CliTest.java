@@ -45,18 +45,20 @@ class CliTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-        "vlume list          | sidecore: there is no command vlume; did you mean \"volume\"?",
-        "volume lst          | sidecore volume: there is no command lst; did you mean \"list\"?",
-        "volume list --jsn   | sidecore volume list: there is no option --jsn; did you mean \"--json\"?",
-        "volume show a b     | sidecore volume show: unexpected argument \"b\"",
-        "volume show         | sidecore volume show: missing required parameter: 'NAME'",
-        "volume              | sidecore volume: expected a command: create, delete, export, import, list, recover, resize, show",
-        "vif limit nbd/a     | sidecore vif limit: expected --iops, --bandwidth or both; or --off alone",
-        "vif interpose nbd/a | sidecore vif interpose: expected TYPE and its keys, or --remove NAME",
-        "core role 1         | sidecore core role: missing required parameter: 'ROLE'",
-        "top --interval x    | sidecore top: invalid value for option '--interval': 'x' is not a double",
-    })
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "vlume list          | sidecore: there is no command vlume; did you mean \"volume\"?",
+                "volume lst          | sidecore volume: there is no command lst; did you mean \"list\"?",
+                "volume list --jsn   | sidecore volume list: there is no option --jsn; did you mean \"--json\"?",
+                "volume show a b     | sidecore volume show: unexpected argument \"b\"",
+                "volume show         | sidecore volume show: missing required parameter: 'NAME'",
+                "volume              | sidecore volume: expected a command: create, delete, export, import, list, recover, resize, show",
+                "vif limit nbd/a     | sidecore vif limit: expected --iops, --bandwidth or both; or --off alone",
+                "vif interpose nbd/a | sidecore vif interpose: expected TYPE and its keys, or --remove NAME",
+                "core role 1         | sidecore core role: missing required parameter: 'ROLE'",
+                "top --interval x    | sidecore top: invalid value for option '--interval': 'x' is not a double",
+            })
     void aWrongCommandIsExplainedOnALineWithWhatWasProbablyMeant(String command, String sentence) {
         assertThat(execute(command.split(" "))).isEqualTo(Cli.WRONG);
 
@@ -90,10 +92,13 @@ class CliTest {
     void everyCommandThatIsAskedForByItselfTeachesWithExamples() {
         var all = Cli.line(Run::new).getSubcommands();
 
-        assertThat(all.keySet()).contains("check", "config", "volume", "export", "vif", "core", "events", "top", "status");
+        assertThat(all.keySet())
+                .contains("check", "config", "volume", "export", "vif", "core", "events", "top", "status");
         all.forEach((name, command) -> {
             if (!name.equals("run")) {
-                assertThat(command.getCommandSpec().usageMessage().footer()).as(name).isNotEmpty();
+                assertThat(command.getCommandSpec().usageMessage().footer())
+                        .as(name)
+                        .isNotEmpty();
             }
         });
     }
@@ -109,7 +114,9 @@ class CliTest {
     void anotherHostThanARunningOneIsRefusedInASentence() {
         assertThat(execute("status", "--host", folder.toString())).isEqualTo(Cli.FAILED);
 
-        assertThat(err.toString()).startsWith("sidecore: no host runs on " + folder).doesNotContain("\tat ");
+        assertThat(err.toString())
+                .startsWith("sidecore: no host runs on " + folder)
+                .doesNotContain("\tat ");
     }
 
     @Test

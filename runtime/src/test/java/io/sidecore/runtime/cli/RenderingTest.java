@@ -65,7 +65,8 @@ class RenderingTest {
 
     @Test
     void anEventIsALine() throws Exception {
-        var event = json("{'at':'2026-01-02T03:04:05.678Z','kind':'volume','name':'data','what':'failed','detail':'no'}");
+        var event =
+                json("{'at':'2026-01-02T03:04:05.678Z','kind':'volume','name':'data','what':'failed','detail':'no'}");
 
         assertThat(EventsCommand.text(event, ZoneOffset.UTC)).isEqualTo("2026-01-02 03:04:05  volume data failed: no");
     }

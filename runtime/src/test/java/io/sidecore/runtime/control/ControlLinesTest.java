@@ -59,7 +59,11 @@ class ControlLinesTest {
     void whatIsWrittenCanBeRead() throws IOException {
         new ControlLines(far, 1000).write(Map.of("item", "x".repeat(20_000)));
 
-        assertThat(new ControlLines(near, 30_000).read().orElseThrow().path("item").asText())
+        assertThat(new ControlLines(near, 30_000)
+                        .read()
+                        .orElseThrow()
+                        .path("item")
+                        .asText())
                 .hasSize(20_000);
     }
 
@@ -68,8 +72,7 @@ class ControlLinesTest {
         send("\"" + "x".repeat(998) + "\"\n");
         assertThat(new ControlLines(near, 1000).read()).isPresent();
         send("\"" + "x".repeat(999) + "\"\n");
-        assertThatThrownBy(() -> new ControlLines(near, 1000).read())
-                .hasMessage("a line is longer than 1000 bytes");
+        assertThatThrownBy(() -> new ControlLines(near, 1000).read()).hasMessage("a line is longer than 1000 bytes");
     }
 
     @Test

@@ -18,8 +18,7 @@ class ControlRequestTest {
     void aRequestIsARecord() throws Exception {
         assertThat(operation("{'do':'status'}")).isEqualTo(new Operation.Status());
         assertThat(operation("{'do':'create-volume','name':'a','section':{'size':'1 MiB','store':{'type':'memory'}}}"))
-                .isEqualTo(new Operation.CreateVolume(
-                        "a", Map.of("size", "1 MiB", "store", Map.of("type", "memory"))));
+                .isEqualTo(new Operation.CreateVolume("a", Map.of("size", "1 MiB", "store", Map.of("type", "memory"))));
     }
 
     @Test
@@ -29,17 +28,20 @@ class ControlRequestTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', quoteCharacter = '"', value = {
-        "[]                                              | expected a JSON object",
-        "{}                                              | there is no operation",
-        "{'do':'list-volume'}                            | did you mean 'list-volumes'?",
-        "{'do':'show-volume'}                            | 'name' is required",
-        "{'do':'show-volume','name':null}                | 'name' is required",
-        "{'do':'show-volume','name':'a','nam':'b'}       | show-volume at 'nam'",
-        "{'do':'assign-core','role':'service'}           | 'core' is required",
-        "{'do':'create-volume','name':'a','section':[1]} | create-volume at 'section'",
-        "{'do':'events','follow':'often'}                | events at 'follow'",
-    })
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '"',
+            value = {
+                "[]                                              | expected a JSON object",
+                "{}                                              | there is no operation",
+                "{'do':'list-volume'}                            | did you mean 'list-volumes'?",
+                "{'do':'show-volume'}                            | 'name' is required",
+                "{'do':'show-volume','name':null}                | 'name' is required",
+                "{'do':'show-volume','name':'a','nam':'b'}       | show-volume at 'nam'",
+                "{'do':'assign-core','role':'service'}           | 'core' is required",
+                "{'do':'create-volume','name':'a','section':[1]} | create-volume at 'section'",
+                "{'do':'events','follow':'often'}                | events at 'follow'",
+            })
     void aWrongRequestIsRefusedWithASentence(String json, String sentence) {
         assertThatThrownBy(() -> operation(json))
                 .isInstanceOf(ControlException.class)

@@ -38,7 +38,8 @@ class HostRegistryTest {
         Files.createDirectory(folder.resolve("sidecore"));
         Files.setPosixFilePermissions(folder.resolve("sidecore"), PosixFilePermissions.fromString("rwxrwxrwx"));
 
-        assertThatThrownBy(() -> registry().add(Path.of("/a"))).hasMessageContaining("is not a folder of this user alone");
+        assertThatThrownBy(() -> registry().add(Path.of("/a")))
+                .hasMessageContaining("is not a folder of this user alone");
         assertThatThrownBy(() -> registry().dataDirectories()).hasMessageContaining("of this user alone");
     }
 
