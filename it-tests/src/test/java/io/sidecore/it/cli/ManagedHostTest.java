@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.typesafe.config.Config;
 import com.typesafe.config.ConfigFactory;
 import io.sidecore.conf.Settings;
+import io.sidecore.it.NbdClient;
 import io.sidecore.runtime.HostException;
 import io.sidecore.runtime.Sidecore;
 import io.sidecore.runtime.control.Answers;
@@ -19,6 +20,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.SplittableRandom;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -205,6 +207,26 @@ class ManagedHostTest {
                 .isInstanceOf(ControlException.class)
                 .hasMessageContaining("there is no volume image");
         assertThat(restart(SERVER).notes()).isEmpty();
+    }
+
+    @Test
+    void aSampleCountsRequestsAndTheBytesOfTheirPayloads() throws IOException {
+        restart(SERVER);
+        perform(memory("disk", "1 MiB"));
+        perform(new Operation.CreateExport(Map.of("volume", "disk")));
+
+        try (var client = NbdClient.connect(managed.host().uris().getFirst())) {
+            client.batch(true, 10, 4096, new SplittableRandom(1));
+            client.batch(false, 5, 512, new SplittableRandom(1));
+            assertThat(client.refusals(3)).isEqualTo(3);
+
+            assertThat(((Views.Sample) perform(new Operation.Sample())).queues())
+                    .singleElement()
+                    .satisfies(queue -> {
+                        assertThat(queue.requests()).isEqualTo(18);
+                        assertThat(queue.bytes()).isEqualTo(10 * 4096 + 5 * 512);
+                    });
+        }
     }
 
     @Test

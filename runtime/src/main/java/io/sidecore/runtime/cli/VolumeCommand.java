@@ -31,8 +31,8 @@ final class VolumeCommand {
             mixinStandardHelpOptions = true,
             description = {
                 "Creates a volume.",
-                "It takes the same values as sidecore.volumes.NAME in a file (sidecore config explain volumes.NAME), and is there",
-                "again after the host's next start; what was in memory is zero then."
+                "It takes the same values as sidecore.volumes.NAME in a file (sidecore config explain volumes.NAME).",
+                "It is there again after the host's next start; what was in memory is zero then."
             },
             footerHeading = "%nExamples:%n",
             footer = {

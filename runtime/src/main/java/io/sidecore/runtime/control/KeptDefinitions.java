@@ -91,7 +91,7 @@ final class KeptDefinitions implements DefinitionKeeper {
 
     private static String unserved(CatalogKey key, String why) {
         return "%1$s %2$s was created by command and cannot be served (%3$s); start again when that is mended, or forget it with: sidecore %1$s delete %2$s"
-                .formatted(key.kind(), key.name(), why);
+                .formatted(key.kind(), key.name(), why.replaceFirst("^" + key.kind() + " [^ ]+: ", ""));
     }
 
     private static void restoreVolume(CatalogEntry entry, Settings settings, StorageService storage) {
