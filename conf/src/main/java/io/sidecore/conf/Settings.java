@@ -19,6 +19,7 @@ import java.util.function.Supplier;
  * All settings of a host, read once and checked; {@code reference.conf} explains each.
  *
  * @param dataDirectory where state and relative Unix sockets live; a relative path is relative to the working directory
+ * @param host the bounds of the host as a whole
  * @param cores which cores are sidecores
  * @param loop how a core loop shares its thread
  * @param vif the bounds of each queue of a VIF
@@ -27,6 +28,7 @@ import java.util.function.Supplier;
  */
 public record Settings(
         Path dataDirectory,
+        HostSettings host,
         CoreSettings cores,
         LoopSettings loop,
         VifSettings vif,

@@ -62,6 +62,8 @@ final class SettingsReader {
         Path dataDirectory =
                 section.at("data-directory").text("a path", Path::of).orElse(Path.of(""));
         surroundings = look.apply(dataDirectory);
+        HostSettings host = section.at("host")
+                .section(it -> new HostSettings(it.at("payload-memory").bytes("16 MiB", "16 TiB")));
         CoreSettings cores = section.at("cores").section(this::cores);
         LoopSettings loop = section.at("loop").section(SettingsReader::loop);
         VifSettings vif = section.at("vif").section(SettingsReader::vif);
@@ -69,7 +71,7 @@ final class SettingsReader {
         Optional<NbdSettings> nbd = section.at("exports")
                 .section(exports -> exports.at("nbd")
                         .section(it -> nbd(it, dataDirectory, volumes.keySet(), cores.serviceCount() > 0)));
-        return new Settings(dataDirectory, cores, loop, vif, volumes, nbd);
+        return new Settings(dataDirectory, host, cores, loop, vif, volumes, nbd);
     }
 
     private CoreSettings cores(Section section) {
@@ -115,6 +117,7 @@ final class SettingsReader {
                 section.at("in-flight-bytes").bytes("33 MiB", "1 TiB"),
                 section.at("drain-max").duration("1 ms", "1 h"),
                 section.at("stall-max").duration("1 ms", "24 h"),
+                section.at("send-timeout").duration("1 ms", "24 h"),
                 section.at("replay-max").whole(1, 1000));
     }
 

@@ -41,10 +41,17 @@ class SettingsTest {
         assertThat(Settings.read(ConfigFactory.empty()))
                 .isEqualTo(new Settings(
                         Path.of("sidecore-data"),
+                        new HostSettings(GIB),
                         new CoreSettings.Count(0),
                         new LoopSettings(
                                 Duration.of(100, MICROS), 64, 8, Duration.of(200, MICROS), Duration.ofMillis(100)),
-                        new VifSettings(256, 64 * MIB, Duration.ofSeconds(1), Duration.ofSeconds(30), 3),
+                        new VifSettings(
+                                256,
+                                64 * MIB,
+                                Duration.ofSeconds(1),
+                                Duration.ofSeconds(30),
+                                Duration.ofSeconds(60),
+                                3),
                         Map.of(),
                         Optional.empty()));
     }

@@ -79,6 +79,26 @@ public final class NbdClient implements Closeable {
         }
     }
 
+    /** Asks {@code count} reads of {@code bytes} each, from the beginning, and does not wait for their answers. */
+    public void asks(int count, int bytes) throws IOException {
+        for (var i = 0; i < count; i++) {
+            header(READ, 0, bytes);
+        }
+        send();
+    }
+
+    /** Begins to write {@code bytes} at the beginning, of which it sends so many. */
+    public void begins(int bytes, int sent) throws IOException {
+        header(WRITE, 0, bytes);
+        send();
+        for (var left = sent; left > 0; ) {
+            var n = Math.min(left, out.capacity());
+            out.position(n);
+            send();
+            left -= n;
+        }
+    }
+
     /** Asks {@code count} reads behind the end of the export, all in flight at once; returns how many were refused. */
     public int refusals(int count) throws IOException {
         for (var i = 0; i < count; i++) {

@@ -251,6 +251,8 @@ public final class Peers {
                 "--verify=crc32c",
                 "--do_verify=1",
                 "--verify_fatal=1",
+                // Or fio leaves a file behind, wherever it was started.
+                "--verify_state_save=0",
                 "--group_reporting",
                 "--output-format=json"));
         arguments.addAll(List.of(more));

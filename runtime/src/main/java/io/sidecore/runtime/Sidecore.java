@@ -85,7 +85,7 @@ public final class Sidecore implements AutoCloseable {
     private final List<NbdAddress> addresses = new CopyOnWriteArrayList<>();
     private final AtomicInteger vifNumber = new AtomicInteger();
     private final List<String> notes = new ArrayList<>();
-    private final SlabPool slabs = new SlabPool(OffHeap::map);
+    private final SlabPool slabs;
     private ActorSystem<SpawnProtocol.Command> system;
     private TlsSettings.Mode tlsMode = TlsSettings.Mode.OFF;
     private Topology topology;
@@ -95,6 +95,7 @@ public final class Sidecore implements AutoCloseable {
 
     private Sidecore(Settings settings) {
         this.settings = settings;
+        this.slabs = new SlabPool(OffHeap::map, settings.host().payloadMemoryBytes());
     }
 
     /**

@@ -3,10 +3,10 @@ package io.sidecore.actors.block;
 import java.util.function.Consumer;
 
 /**
- * What keeps the bytes of a volume: memory, a file. It opens {@link Store}s, one after the other; each can be fenced. Its methods may block: they are for the control plane, not for a loop.
+ * What keeps the bytes of a volume: memory, a file. It opens {@link Store}s, one after the other; each can be fenced. Its methods may block, being for the control plane; but {@link #open()} and {@link #settle} are called on loops too.
  */
 public interface Medium extends AutoCloseable {
-    /** A new store on it; {@link #watch} hears of what fails later. */
+    /** A new store on it; {@link #watch} hears of what fails later. Must not wait: what takes time happened when the medium was made, or happens in {@link #recover()}. */
     Store open();
 
     /** Bytes at present. */

@@ -8,7 +8,7 @@ import java.util.Map;
 
 /**
  * Slabs for the queues of a host, in two sizes: {@link #STANDARD} ones, which are kept, and larger ones for single large requests, in multiples of it, of which some are kept and the others go back to the machine when they are given back.
- * Memory is mapped when first needed and touched when first used. Safe for all threads; asked only when a queue grows or shrinks, not per request.
+ * Memory is mapped when first needed and touched when first used, and bounded for all queues together. Safe for all threads; asked only when a queue grows or shrinks, not per request.
  */
 public final class SlabPool implements AutoCloseable {
     /**
@@ -29,33 +29,66 @@ public final class SlabPool implements AutoCloseable {
         MemorySegment map(long bytes, Arena arena);
     }
 
-    private final Arena arena = Arena.ofShared();
     private final Mapping mapping;
+    private final long limit;
     private final ArrayDeque<Slab> standard = new ArrayDeque<>();
     private final ArrayDeque<Slab> large = new ArrayDeque<>();
+    /** Each slab has an arena of its own, by which it goes back alone. */
     private final Map<Slab, Arena> arenas = new IdentityHashMap<>();
+
     private long mappedBytes;
     private long keptBytes;
     private long borrowedBytes;
     private boolean closed;
 
-    /** A pool over the platform's way to map memory. */
-    public SlabPool(Mapping mapping) {
+    /**
+     * A pool over the platform's way to map memory.
+     *
+     * @param limit bytes that may be mapped, but for what is borrowed beyond it
+     */
+    public SlabPool(Mapping mapping, long limit) {
         this.mapping = mapping;
+        this.limit = limit;
     }
 
-    /** An empty slab of at least so many bytes. */
+    /** An empty slab of at least so many bytes, or null if the limit does not allow another. */
     public synchronized Slab borrow(int bytes) {
-        var slab = find(bytes);
-        borrowedBytes += slab.capacity();
+        var slab = kept(bytes);
+        if (slab == null) {
+            var size = size(bytes);
+            makeRoom(size);
+            slab = mappedBytes + size > limit ? null : map(size);
+        }
+        return lend(slab);
+    }
+
+    /** An empty slab of at least so many bytes, whatever the limit: for what must not fail, and is bounded by its user. */
+    public synchronized Slab borrowBeyond(int bytes) {
+        var slab = kept(bytes);
+        if (slab == null) {
+            var size = size(bytes);
+            makeRoom(size);
+            slab = map(size);
+        }
+        return lend(slab);
+    }
+
+    private Slab lend(Slab slab) {
+        if (slab != null) {
+            borrowedBytes += slab.capacity();
+        }
         return slab;
     }
 
-    private Slab find(int bytes) {
+    private static int size(int bytes) {
+        return Math.max(1, Math.ceilDiv(bytes, STANDARD)) * STANDARD;
+    }
+
+    private Slab kept(int bytes) {
         if (bytes <= STANDARD) {
-            return standard.isEmpty() ? map(STANDARD, arena) : standard.pop();
+            return standard.poll();
         }
-        var size = Math.ceilDiv(bytes, STANDARD) * STANDARD;
+        var size = size(bytes);
         for (var slab : large) {
             // A slab far too large would hold more of its queue's bound than the request needs.
             if (slab.capacity() >= size && slab.capacity() <= 2L * size) {
@@ -64,17 +97,35 @@ public final class SlabPool implements AutoCloseable {
                 return slab;
             }
         }
-        // Each has an arena of its own, by which it goes back alone.
-        var own = Arena.ofShared();
-        var slab = map(size, own);
-        arenas.put(slab, own);
+        return null;
+    }
+
+    private Slab map(int size) {
+        var arena = Arena.ofShared();
+        var slab = new Slab(mapping.map(START + size, arena).asSlice(START));
+        arenas.put(slab, arena);
+        mappedBytes += size;
         return slab;
     }
 
-    private Slab map(int size, Arena in) {
-        var slab = new Slab(mapping.map(START + size, in).asSlice(START));
-        mappedBytes += size;
-        return slab;
+    /** What is kept, and of another size than is wanted, goes before somebody is refused. */
+    private void makeRoom(int size) {
+        while (mappedBytes + size > limit && !(large.isEmpty() && standard.isEmpty())) {
+            if (large.isEmpty()) {
+                unmap(standard.poll());
+            } else {
+                var slab = large.poll();
+                keptBytes -= slab.capacity();
+                unmap(slab);
+            }
+        }
+    }
+
+    private void unmap(Slab slab) {
+        mappedBytes -= slab.capacity();
+        // Closing a shared arena waits for every thread of the JVM to pass a safe point, and then for the pages: not
+        // for a loop to wait for.
+        Thread.startVirtualThread(arenas.remove(slab)::close);
     }
 
     /** Takes an empty slab back. */
@@ -86,14 +137,15 @@ public final class SlabPool implements AutoCloseable {
         if (closed) {
             return;
         }
-        if (slab.capacity() == STANDARD) {
+        if (mappedBytes > limit) {
+            unmap(slab);
+        } else if (slab.capacity() == STANDARD) {
             standard.push(slab);
         } else if (keptBytes + slab.capacity() <= KEPT) {
             keptBytes += slab.capacity();
             large.push(slab);
         } else {
-            mappedBytes -= slab.capacity();
-            arenas.remove(slab).close();
+            unmap(slab);
         }
     }
 
@@ -117,7 +169,6 @@ public final class SlabPool implements AutoCloseable {
         large.clear();
         arenas.values().forEach(Arena::close);
         arenas.clear();
-        arena.close();
         mappedBytes = 0;
     }
 }

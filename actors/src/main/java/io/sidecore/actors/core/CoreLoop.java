@@ -11,7 +11,6 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
@@ -33,7 +32,7 @@ import org.slf4j.LoggerFactory;
  * <p>The same code runs in two ways: {@link #start} gives it a thread of its own; a {@link Simulation} calls {@link #turn()} of many loops on one thread
  * under a virtual clock.
  */
-public final class CoreLoop implements Executor {
+public final class CoreLoop implements Loop {
     /** How a loop's thread is tied to its core, and how it learns that cores are short: supplied by the platform. */
     public interface Placement {
         /** Called once on the loop's thread. Pins it, or does nothing. */
@@ -98,6 +97,7 @@ public final class CoreLoop implements Executor {
 
     private static final int RUNNING = 0;
     private static final int PARKED = 1;
+    private static final int ENDED = 2;
 
     private final String name;
     private final Clock clock;
@@ -108,9 +108,12 @@ public final class CoreLoop implements Executor {
     private final Counters counters = new Counters();
     private final ArrayDeque<Runnable> local = new ArrayDeque<>(256);
     private final MpscUnboundedAtomicArrayQueue<Runnable> remote = new MpscUnboundedAtomicArrayQueue<>(256);
+    /** Offered after the end, and not taken back yet by those who offered it. Also the lock of the end. */
+    private final List<Runnable> leftBehind = new ArrayList<>();
+
     private final Deadlines deadlines = new Deadlines();
     private final List<Poller> pollers = new ArrayList<>();
-    private final List<Runnable> signals = new ArrayList<>();
+    private final ArrayDeque<Runnable> signals = new ArrayDeque<>();
     private final IdlePolicy idle;
     private final AtomicInteger state = new AtomicInteger();
     private final AtomicLong running = new AtomicLong();
@@ -120,7 +123,9 @@ public final class CoreLoop implements Executor {
     private volatile Attributes attributes;
     private volatile Thread thread;
     private volatile boolean stopping;
-    private volatile boolean ended;
+    /** Written and read by the loop's thread; what others need to know stands in the state. */
+    private boolean ended;
+
     private long now;
     private long lastWork;
     private long taskNumber;
@@ -171,12 +176,12 @@ public final class CoreLoop implements Executor {
         }
     }
 
-    /** Its name, also its thread's. */
+    @Override
     public String name() {
         return name;
     }
 
-    /** Its clock. */
+    @Override
     public Clock clock() {
         return clock;
     }
@@ -208,12 +213,12 @@ public final class CoreLoop implements Executor {
         attributes = installed;
     }
 
-    /** Number of the task that runs now: one stream's share of a turn is one task. On the loop only. */
+    @Override
     public long taskNumber() {
         return taskNumber;
     }
 
-    /** Whether the caller runs on this loop. */
+    @Override
     public boolean onLoop() {
         return simulation == null ? Thread.currentThread() == thread : simulation.running() == this;
     }
@@ -231,26 +236,46 @@ public final class CoreLoop implements Executor {
         return thread;
     }
 
-    /**
-     * Runs the task on the loop, soon, once. A task submitted by another thread counts as a hand-off.
-     *
-     * @throws RejectedExecutionException if the loop has ended
-     */
     @Override
     public void execute(Runnable task) {
         if (onLoop()) {
+            if (ended) {
+                throw refusal();
+            }
             local.add(task);
             return;
         }
-        if (ended) {
-            throw new RejectedExecutionException("core loop " + name + " has ended");
+        if (state.get() == ENDED) {
+            throw refusal();
         }
         remote.offer(task);
         // Full fence between the offer and the look at the state, as between parking and the look at the queue: no
         // wake-up is lost.
-        if (state.getAndAdd(0) == PARKED && state.compareAndSet(PARKED, RUNNING)) {
+        var seen = state.getAndAdd(0);
+        if (seen == ENDED) {
+            takeBack(task);
+        } else if (seen == PARKED && state.compareAndSet(PARKED, RUNNING)) {
             wake();
         }
+    }
+
+    /** The loop ended between the look and the offer: unless its last look found the task it never runs, and its submitter must know. */
+    private void takeBack(Runnable task) {
+        synchronized (leftBehind) {
+            for (Runnable left; (left = remote.poll()) != null; ) {
+                leftBehind.add(left);
+            }
+            for (var i = 0; i < leftBehind.size(); i++) {
+                if (leftBehind.get(i) == task) {
+                    leftBehind.remove(i);
+                    throw refusal();
+                }
+            }
+        }
+    }
+
+    private RejectedExecutionException refusal() {
+        return new RejectedExecutionException("core loop " + name + " has ended");
     }
 
     private void wake() {
@@ -260,24 +285,19 @@ public final class CoreLoop implements Executor {
         }
     }
 
-    /** Fires {@code deadline} once the clock reaches {@code at}. Armed again, it moves. On the loop only. */
+    @Override
     public void arm(Deadline deadline, long at) {
         assert onLoop() : name;
         deadlines.arm(deadline, at);
     }
 
-    /** Takes the deadline back if it is armed. On the loop only. */
+    @Override
     public void disarm(Deadline deadline) {
         assert onLoop() : name;
         deadlines.disarm(deadline);
     }
 
-    /**
-     * Watches a non-blocking channel. On the loop only, and from a task, not from within {@link Readiness#ready}.
-     *
-     * @return the key, by which the caller changes its interest; {@link #unregister} ends the watch
-     * @throws UncheckedIOException if the channel is closed
-     */
+    @Override
     public SelectionKey register(SelectableChannel channel, int operations, Readiness readiness) {
         try {
             var former = channel.keyFor(selector);
@@ -291,7 +311,7 @@ public final class CoreLoop implements Executor {
         }
     }
 
-    /** Ends the watch that {@link #register} began. On the loop only. */
+    @Override
     public void unregister(SelectionKey key) {
         assert onLoop() : name;
         if (hot == key.attachment()) {
@@ -300,25 +320,23 @@ public final class CoreLoop implements Executor {
         key.cancel();
     }
 
-    /** Looks at {@code poller} in every turn. On the loop only. */
+    @Override
     public void add(Poller poller) {
         pollers.add(poller);
     }
 
-    /** Ends {@link #add}. On the loop only. */
+    @Override
     public void remove(Poller poller) {
         pollers.remove(poller);
     }
 
-    /**
-     * Runs {@code signal} once, after the tasks of the present turn: what wakes a guest had better wait until then. A guest that is woken earlier takes the core from the loop, which still has work for others. On the loop only.
-     */
+    @Override
     public void signal(Runnable signal) {
         assert onLoop() : name;
         signals.add(signal);
     }
 
-    /** Takes it back. On the loop only. */
+    @Override
     public void cancelSignal(Runnable signal) {
         assert onLoop() : name;
         signals.remove(signal);
@@ -327,7 +345,7 @@ public final class CoreLoop implements Executor {
     /** Lets the loop end once it has run what was submitted so far. Any thread. */
     public void stop() {
         stopping = true;
-        state.set(RUNNING);
+        state.compareAndSet(PARKED, RUNNING);
         wake();
     }
 
@@ -359,7 +377,9 @@ public final class CoreLoop implements Executor {
     private int runTasks(long began) {
         var run = 0;
         while (run < limits.turnTasks()) {
-            admit();
+            if (!ended) {
+                admit();
+            }
             var task = simulation == null ? local.poll() : simulation.pick(local);
             if (task == null) {
                 break;
@@ -371,10 +391,10 @@ public final class CoreLoop implements Executor {
                 break;
             }
         }
-        for (var i = 0; i < signals.size(); i++) {
-            guarded(signals.get(i));
+        // Those that are asked for meanwhile belong to the next turn.
+        for (var due = signals.size(); due > 0 && !signals.isEmpty(); due--) {
+            guarded(signals.poll());
         }
-        signals.clear();
         if (run > 0) {
             counters.tasks.add(run);
         }
@@ -493,17 +513,28 @@ public final class CoreLoop implements Executor {
                 left++;
             }
         } finally {
-            ended = true;
-            // What was accepted until this moment is not forgotten.
-            for (var left = 0; left < 10_000 && turnAtEnd() > 0; ) {
-                left++;
-            }
+            end();
             placement.leave();
             try {
                 selector.close();
             } catch (IOException e) {
                 LOG.warn("core loop {}: closing its selector failed", name, e);
             }
+        }
+    }
+
+    /** From here on no task is taken any more; what was taken until now still runs. */
+    private void end() {
+        ended = true;
+        // Who sees that it has ended comes here after the last look: what that found runs, what it did not find is
+        // taken
+        // back.
+        synchronized (leftBehind) {
+            state.set(ENDED);
+            admit();
+        }
+        while (!local.isEmpty()) {
+            turnAtEnd();
         }
     }
 
@@ -522,7 +553,7 @@ public final class CoreLoop implements Executor {
             return;
         }
         state.set(PARKED);
-        if (remote.isEmpty() && local.isEmpty() && !stopping) {
+        if (remote.isEmpty() && local.isEmpty() && signals.isEmpty() && !stopping) {
             park();
         }
         state.set(RUNNING);
@@ -583,7 +614,10 @@ public final class CoreLoop implements Executor {
 
     /** Whether a turn would find something to do at {@code at}: for the simulation. */
     boolean runnable(long at) {
-        return !local.isEmpty() || !remote.isEmpty() || (!deadlines.isEmpty() && deadlines.earliest() - at <= 0);
+        return !local.isEmpty()
+                || !remote.isEmpty()
+                || !signals.isEmpty()
+                || (!deadlines.isEmpty() && deadlines.earliest() - at <= 0);
     }
 
     /** The time of its earliest deadline, {@link Long#MAX_VALUE} if it has none: for the simulation. */

@@ -22,6 +22,11 @@ public final class Attachment {
         return volume;
     }
 
+    /** Bytes of the volume, at present. */
+    public long size() {
+        return volume.size();
+    }
+
     /** Who holds it: a VIF's id. */
     public String holder() {
         return holder;

@@ -1,7 +1,7 @@
 package io.sidecore.actors.vif;
 
 import io.sidecore.actors.block.Request;
-import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.actors.core.Loop;
 import org.apache.pekko.stream.BidiShape;
 import org.apache.pekko.stream.Graph;
 
@@ -10,8 +10,8 @@ import org.apache.pekko.stream.Graph;
  * keeps nothing that must survive. Most extend {@link InterposerStage}.
  */
 public interface Interposer {
-    /** Where a stage will run. */
-    record Site(Queue queue, CoreLoop loop) {}
+    /** Where a stage will run: for the queue of this name, on this loop. */
+    record Site(String queue, Loop loop) {}
 
     /** What people call it; unique in its VIF. */
     String name();

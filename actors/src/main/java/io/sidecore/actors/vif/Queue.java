@@ -37,7 +37,7 @@ import org.slf4j.LoggerFactory;
  *
  * <p>Everything but {@link #loop()}, {@link #start}, {@link #change}, {@link #close} and the counters is called on the loop.
  */
-public final class Queue {
+public final class Queue implements ServiceEnd {
     /** States of a queue. */
     public enum State {
         NEW,
@@ -58,7 +58,8 @@ public final class Queue {
             State.FENCING, EnumSet.of(State.RUNNING, State.CLOSED),
             State.CLOSED, EnumSet.noneOf(State.class));
 
-    private record Change(Route route, CoreLoop loop, CompletableFuture<Changed> done) {}
+    /** Something wanted of the queue; with neither a route nor a loop it is only to serve through the volume's present store. */
+    private record Change(Route route, CoreLoop loop, boolean onlyStore, CompletableFuture<Changed> done) {}
 
     private final String name;
     private final VifSettings limits;
@@ -115,12 +116,12 @@ public final class Queue {
         this.stages = new Stages(loop.clock());
     }
 
-    /** Its name: the VIF's, and a number. */
+    @Override
     public String name() {
         return name;
     }
 
-    /** The loop it is placed on; changes with a move. Any thread. */
+    @Override
     public CoreLoop loop() {
         return loop;
     }
@@ -130,7 +131,7 @@ public final class Queue {
         return route;
     }
 
-    /** How many streams have served it. Any thread. */
+    @Override
     public int generation() {
         return generation;
     }
@@ -140,17 +141,17 @@ public final class Queue {
         return life.state();
     }
 
-    /** Its bounds. */
+    @Override
     public VifSettings limits() {
         return limits;
     }
 
-    /** Its ledger, for the guest end. */
+    @Override
     public InFlightLedger ledger() {
         return ledger;
     }
 
-    /** Where its time goes. */
+    @Override
     public Stages stages() {
         return stages;
     }
@@ -167,19 +168,19 @@ public final class Queue {
      */
     public CompletionStage<Changed> change(Route to, CoreLoop on) {
         var done = new CompletableFuture<Changed>();
-        submit(() -> enqueue(new Change(to, on, done)));
+        submit(() -> enqueue(new Change(to, on, false, done)));
         return done;
     }
 
-    /** The same route on the same loop once more, through the volume's present store. Any thread. */
+    /** The same route on the same loop, through the volume's present store: once more, unless it is there already. Any thread. */
     CompletionStage<Void> reopen() {
         var done = new CompletableFuture<Changed>();
-        submit(() -> enqueue(new Change(null, null, done)));
+        submit(() -> enqueue(new Change(null, null, true, done)));
         // A queue that ended meanwhile has nothing to move over.
         return done.handle((changed, e) -> null);
     }
 
-    /** Ends it: requests in flight are still answered if the guest end can, then everything is let go. Any thread. */
+    @Override
     public void close(String reason) {
         submit(() -> {
             if (life.is(State.CLOSED) || closing != null) {
@@ -206,7 +207,7 @@ public final class Queue {
         });
     }
 
-    /** The guest end has something to receive, or room again. On the loop. */
+    @Override
     public void ready() {
         if (lingering) {
             if (end.flushed()) {
@@ -217,12 +218,12 @@ public final class Queue {
         }
     }
 
-    /** Whether the stream waits for the guest; if not, the guest end need not look. On the loop. */
+    @Override
     public boolean wanted() {
         return source != null && source.waiting();
     }
 
-    /** Memory of the medium in place of a payload of the guest end's, where nothing stands between that wants to see it; null for none. On the loop. */
+    @Override
     public MemorySegment lend(BlockOp op, long offset, int length) {
         if (!life.is(State.RUNNING)
                 || !route.interposers().isEmpty()
@@ -232,7 +233,7 @@ public final class Queue {
         return port.store().lend(op, offset, length);
     }
 
-    /** A write that was {@linkplain #lend lent} memory will not be served any more. */
+    @Override
     public void settle(long offset, long length) {
         route.volume().settle(offset, length);
     }
@@ -249,7 +250,7 @@ public final class Queue {
         volume.attach(this);
         port = new StorePort(this, volume.store(), route.attachment().readOnly());
         Flow<Request, Request, ?> resource = Flow.fromGraph(port.stage());
-        var site = new Interposer.Site(this, loop);
+        var site = new Interposer.Site(name, loop);
         var interposers = route.interposers();
         for (var i = interposers.size() - 1; i >= 0; i--) {
             resource = BidiFlow.fromGraph(interposers.get(i).stage(site)).join(resource);
@@ -329,13 +330,20 @@ public final class Queue {
 
     /** The next chain for the stream: what is to be replayed, then what the guest sends. */
     Request next() {
-        if (!replay.isEmpty()) {
-            for (var i = 0; i < InFlightLedger.BATCH && !replay.isEmpty(); i++) {
-                batch.add(replay.poll());
+        return replay.isEmpty() ? end.receive() : nextOfReplay();
+    }
+
+    /** Memory for payloads is bounded, so what is to be replayed may have to wait for some, as it did when it arrived. */
+    private Request nextOfReplay() {
+        while (batch.count() < InFlightLedger.BATCH && !replay.isEmpty()) {
+            var request = replay.peek();
+            var lacksMemory = request.op() == BlockOp.READ && request.slab() == null && !request.isLent();
+            if (lacksMemory && !end.renew(request, ledger.used() == replay.size())) {
+                break;
             }
-            return batch.take();
+            batch.add(replay.poll());
         }
-        return end.receive();
+        return batch.take();
     }
 
     /** A chain of completions has come through. */
@@ -393,10 +401,22 @@ public final class Queue {
     }
 
     private void stallIfDue() {
-        var due = closing != null || reopen || !changes.isEmpty();
         // Before the source has started there is nothing to stall; it looks again when it starts.
-        if (due && life.is(State.RUNNING) && source != null) {
+        if (!life.is(State.RUNNING) || source == null) {
+            return;
+        }
+        dropWhatIsDone();
+        if (closing != null || reopen || !changes.isEmpty()) {
             stall();
+        }
+    }
+
+    /** A queue that gave its store up serves through the next one already. Stalling it for that again would give up the next store too, if it takes longer than a drain may, and so on. */
+    private void dropWhatIsDone() {
+        while (!changes.isEmpty()
+                && changes.peek().onlyStore()
+                && port.store() == route.volume().store()) {
+            changes.poll().done().complete(new Changed(0, 0, false));
         }
     }
 
@@ -546,9 +566,6 @@ public final class Queue {
         replay.clear();
         replayed = 0;
         for (var request : ledger.replay(generation + 1, chainLost)) {
-            if (request.slab() == null && !request.isLent() && request.payloadBytes() > 0) {
-                end.renew(request);
-            }
             if (InFlightLedger.replays(request) > limits.replayMax()) {
                 request.fail(Errno.EIO);
                 ledger.answer(request, generation + 1);

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.SplittableRandom;
@@ -12,6 +13,7 @@ import org.junit.jupiter.api.Test;
 class InFlightLedgerTest {
     private final InFlightLedger ledger = new InFlightLedger(4);
     private final Slab slab = new Slab(Arena.ofAuto().allocate(1000));
+    private final MemorySegment lent = Arena.ofAuto().allocate(10);
 
     @Test
     void itHasRoomForAsManyAsItHasSlots() {
@@ -181,6 +183,69 @@ class InFlightLedgerTest {
 
         assertThat(successor.slab()).isSameAs(slab);
         assertThat(slab.live()).isEqualTo(2);
+    }
+
+    @Test
+    void aReadThatIsReplayedLosesItsLoan() {
+        var request = read(1);
+        request.lend(lent);
+
+        ledger.replay(2, false);
+
+        assertThat(request.isLent()).isFalse();
+        assertThat(request.slab()).isNull();
+    }
+
+    @Test
+    void aReadInASlabKeepsItsMemoryWhenItIsReplayed() {
+        var request = read(1);
+        request.payload(slab, slab.take(10));
+
+        ledger.replay(2, false);
+
+        assertThat(request.slab()).isSameAs(slab);
+    }
+
+    @Test
+    void aWriteThatIsReplayedKeepsItsLoan() {
+        var request = ledger.open(BlockOp.WRITE, 0, 10, 0, 1, 1);
+        request.lend(lent);
+
+        assertThat(ledger.replay(2, false)).containsExactly(request);
+
+        assertThat(request.memory()).isSameAs(lent);
+    }
+
+    @Test
+    void aReadOfALostChainLosesItsLoanWhetherAStoreHasItOrNot() {
+        var held = read(1);
+        held.lend(lent);
+        InFlightLedger.handedToStore(held);
+        read(2).lend(lent);
+
+        assertThat(ledger.replay(2, true)).noneMatch(Request::isLent).allMatch(r -> r.slab() == null);
+    }
+
+    @Test
+    void aWriteOfALostChainKeepsItsLoanAndSoDoesItsOrphan() {
+        var held = ledger.open(BlockOp.WRITE, 0, 10, 0, 1, 1);
+        held.lend(lent);
+        InFlightLedger.handedToStore(held);
+        ledger.open(BlockOp.WRITE, 0, 10, 0, 2, 1).lend(lent);
+
+        assertThat(ledger.replay(2, true)).allMatch(r -> r.memory() == lent);
+        assertThat(held.memory()).isSameAs(lent);
+        assertThat(ledger.orphans()).isEqualTo(1);
+    }
+
+    @Test
+    void aFreedRequestForgetsItsLoan() {
+        var request = read(1);
+        request.lend(lent);
+
+        ledger.free(request);
+
+        assertThat(request.isLent()).isFalse();
     }
 
     @Test

@@ -8,11 +8,14 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 class SlabPoolTest {
-    private final SlabPool pool = new SlabPool((bytes, arena) -> arena.allocate(bytes));
+    private final SlabPool pool = new SlabPool((bytes, arena) -> arena.allocate(bytes), Long.MAX_VALUE);
+
+    private final SlabPool small = new SlabPool((bytes, arena) -> arena.allocate(bytes), 4L * SlabPool.STANDARD);
 
     @AfterEach
     void close() {
         pool.close();
+        small.close();
     }
 
     @Test
@@ -72,7 +75,7 @@ class SlabPoolTest {
 
     @Test
     void memoryIsGoneWithThePool() {
-        var other = new SlabPool((bytes, arena) -> arena.allocate(bytes));
+        var other = new SlabPool((bytes, arena) -> arena.allocate(bytes), Long.MAX_VALUE);
         var slab = other.borrow(1);
 
         other.close();
@@ -82,12 +85,103 @@ class SlabPoolTest {
 
     @Test
     void aSlabMayComeBackAfterThePoolWasClosed() {
-        var other = new SlabPool((bytes, arena) -> arena.allocate(bytes));
+        var other = new SlabPool((bytes, arena) -> arena.allocate(bytes), Long.MAX_VALUE);
         var slab = other.borrow(1);
         other.close();
 
         other.giveBack(slab);
 
         assertThat(other.mappedBytes()).isZero();
+    }
+
+    // --- the limit
+
+    @Test
+    void beyondTheLimitNothingIsLent() {
+        for (var i = 0; i < 4; i++) {
+            assertThat(small.borrow(1)).isNotNull();
+        }
+
+        assertThat(small.borrow(1)).isNull();
+        assertThat(small.mappedBytes()).isEqualTo(4L * SlabPool.STANDARD);
+        assertThat(small.borrowedBytes()).isEqualTo(4L * SlabPool.STANDARD);
+    }
+
+    @Test
+    void aSlabThatDoesNotFitAsAWholeIsNotLent() {
+        small.borrow(1);
+
+        assertThat(small.borrow(4 * SlabPool.STANDARD)).isNull();
+        assertThat(small.borrow(3 * SlabPool.STANDARD)).isNotNull();
+    }
+
+    @Test
+    void whatComesBackIsLentAgain() {
+        var slabs = Stream.generate(() -> small.borrow(1)).limit(4).toList();
+        small.giveBack(slabs.getFirst());
+
+        assertThat(small.borrow(1)).isSameAs(slabs.getFirst());
+        assertThat(small.borrow(1)).isNull();
+    }
+
+    @Test
+    void whatIsKeptInAnotherSizeMakesRoom() {
+        Stream.generate(() -> small.borrow(1)).limit(4).toList().forEach(small::giveBack);
+
+        var large = small.borrow(3 * SlabPool.STANDARD);
+        assertThat(large).isNotNull();
+        assertThat(small.mappedBytes()).isLessThanOrEqualTo(4L * SlabPool.STANDARD);
+        small.giveBack(large);
+
+        for (var i = 0; i < 4; i++) {
+            assertThat(small.borrow(1)).as("slab %d", i).isNotNull();
+        }
+        assertSoonGone(large);
+        assertThat(small.mappedBytes()).isEqualTo(4L * SlabPool.STANDARD);
+    }
+
+    @Test
+    void howOftenTheKeptOnesMakeRoomDoesNotMatter() {
+        for (var i = 0; i < 100; i++) {
+            Stream.generate(() -> small.borrow(1)).limit(4).toList().forEach(small::giveBack);
+            small.giveBack(small.borrow(3 * SlabPool.STANDARD));
+        }
+
+        var large = small.borrow(3 * SlabPool.STANDARD);
+        small.giveBack(large);
+        assertThat(small.borrow(3 * SlabPool.STANDARD)).isSameAs(large);
+    }
+
+    @Test
+    void whatMustNotFailIsLentBeyondTheLimitAndGoesBackToTheMachine() {
+        for (var i = 0; i < 4; i++) {
+            small.borrow(1);
+        }
+
+        var beyond = small.borrowBeyond(SlabPool.STANDARD + 1);
+
+        assertThat(beyond.capacity()).isEqualTo(2 * SlabPool.STANDARD);
+        assertThat(small.mappedBytes()).isEqualTo(6L * SlabPool.STANDARD);
+        small.giveBack(beyond);
+        assertThat(small.mappedBytes()).isEqualTo(4L * SlabPool.STANDARD);
+        assertSoonGone(beyond);
+        assertThat(small.borrow(1)).isNull();
+    }
+
+    @Test
+    void withinTheLimitWhatMustNotFailIsLentLikeAnyOther() {
+        var slab = small.borrowBeyond(1);
+        small.giveBack(slab);
+
+        assertThat(small.borrow(1)).isSameAs(slab);
+    }
+
+    /** It goes back behind the caller's back. */
+    private static void assertSoonGone(Slab slab) {
+        var until = System.nanoTime() + 10_000_000_000L;
+        while (slab.memory().scope().isAlive() && System.nanoTime() < until) {
+            Thread.onSpinWait();
+        }
+        assertThat(slab.memory().scope().isAlive()).as("memory is still mapped").isFalse();
     }
 }

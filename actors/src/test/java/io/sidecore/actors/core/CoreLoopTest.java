@@ -178,6 +178,60 @@ class CoreLoopTest {
                 .hasMessageContaining("test-50");
     }
 
+    /** Two threads meet at the same instant, some thousand times. */
+    @Test
+    void aTaskOfferedWhileItEndsRunsOrIsRefused() throws Exception {
+        for (var round = 0; round < 3_000; round++) {
+            var ending = loop(0);
+            var ran = new AtomicInteger();
+            var taken = new AtomicInteger();
+            var begun = new CountDownLatch(1);
+            ending.start();
+            var submitter = Thread.ofPlatform().start(() -> {
+                try {
+                    while (true) {
+                        ending.execute(ran::incrementAndGet);
+                        taken.incrementAndGet();
+                        begun.countDown();
+                        for (var i = 0; i < 20; i++) {
+                            Thread.onSpinWait();
+                        }
+                    }
+                } catch (RejectedExecutionException ended) {
+                    // What the test waits for.
+                }
+            });
+            begun.await();
+            ending.stop();
+            submitter.join();
+            ending.join(Duration.ofSeconds(30));
+
+            assertThat(ran).as("tasks run in round %d", round).hasValue(taken.get());
+        }
+    }
+
+    @Test
+    void aTaskThatSubmitsItselfForEverIsRefusedInTheEnd() throws Exception {
+        var ending = loop(0);
+        var refused = new AtomicInteger();
+        ending.start();
+        ending.execute(new Runnable() {
+            @Override
+            public void run() {
+                try {
+                    ending.execute(this);
+                } catch (RejectedExecutionException ended) {
+                    refused.incrementAndGet();
+                }
+            }
+        });
+
+        ending.stop();
+        ending.join(Duration.ofSeconds(30));
+
+        assertThat(refused).hasValue(1);
+    }
+
     @Test
     void stoppingTwiceIsAllowed() throws Exception {
         loop.stop();

@@ -1,12 +1,14 @@
 package io.sidecore.devices.block;
 
+import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Chain;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Store;
-import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.core.Deadline;
+import io.sidecore.actors.core.Loop;
 import io.sidecore.devices.interpose.FaultPlan;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.concurrent.CompletionStage;
 
@@ -20,13 +22,13 @@ public final class FaultStore implements Store {
     private final Store inner;
     private final FaultPlan.Decisions decisions;
     private final FaultPlan plan;
-    private final CoreLoop loop;
+    private final Loop loop;
     private final ArrayDeque<Held> delayed = new ArrayDeque<>();
     private final ArrayDeque<Held> hung = new ArrayDeque<>();
     private final Deadline due = new Deadline(this::release);
 
     /** Misbehaves in front of {@code inner}, on {@code loop}. */
-    public FaultStore(Store inner, FaultPlan plan, CoreLoop loop) {
+    public FaultStore(Store inner, FaultPlan plan, Loop loop) {
         this.inner = inner;
         this.plan = plan;
         this.decisions = plan.decisions();
@@ -41,6 +43,12 @@ public final class FaultStore implements Store {
     @Override
     public Capabilities capabilities() {
         return inner.capabilities();
+    }
+
+    /** As well as the store behind: what is lent is not late, only its request is. */
+    @Override
+    public MemorySegment lend(BlockOp op, long offset, int length) {
+        return inner.lend(op, offset, length);
     }
 
     @Override

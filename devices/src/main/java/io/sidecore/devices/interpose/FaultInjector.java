@@ -5,7 +5,7 @@ import io.sidecore.actors.block.Request;
 import io.sidecore.actors.core.Deadline;
 import io.sidecore.actors.vif.Interposer;
 import io.sidecore.actors.vif.InterposerStage;
-import java.util.ArrayDeque;
+import java.util.PriorityQueue;
 import org.apache.pekko.stream.Attributes;
 import org.apache.pekko.stream.BidiShape;
 import org.apache.pekko.stream.Graph;
@@ -52,10 +52,18 @@ public final class FaultInjector implements Interposer {
             return new Injecting();
         }
 
-        private record Delayed(Request request, long until) {}
+        private record Delayed(Request request, long until) implements Comparable<Delayed> {
+            @Override
+            public int compareTo(Delayed other) {
+                var first = Long.compare(until - other.until, 0);
+                return first != 0 ? first : Long.compare(request.sequence(), other.request.sequence());
+            }
+        }
 
         private final class Injecting extends Logic {
-            private final ArrayDeque<Delayed> delayed = new ArrayDeque<>();
+            /** By the time they are due: an exchanged plan may delay for less than the one before. */
+            private final PriorityQueue<Delayed> delayed = new PriorityQueue<>();
+
             private final Chain passing = new Chain();
             private final Chain failing = new Chain();
             private final Deadline due = new Deadline(() -> again());

@@ -107,6 +107,10 @@ public final class OffHeap {
      * Copies between two pieces of off-heap memory that do not overlap. Large ones by the C library, which knows how to fill whole cache lines without reading them first: a quarter more 256 KiB writes a second into memory that is not cached.
      */
     public static void copy(MemorySegment from, long fromOffset, MemorySegment to, long toOffset, long bytes) {
+        if (to.isReadOnly()) {
+            // The C library would not ask.
+            throw new IllegalArgumentException("Memory that is read-only cannot be copied to: " + to);
+        }
         if (bytes < LARGE || !Libc.LINUX) {
             MemorySegment.copy(from, fromOffset, to, toOffset, bytes);
         } else {

@@ -3,8 +3,9 @@ package io.sidecore.devices.nbd;
 import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.SlabPool;
+import io.sidecore.actors.core.Deadline;
 import io.sidecore.actors.vif.GuestEnd;
-import io.sidecore.actors.vif.Queue;
+import io.sidecore.actors.vif.ServiceEnd;
 import io.sidecore.actors.vif.Stages;
 import io.sidecore.devices.transport.Transport;
 import java.io.IOException;
@@ -24,7 +25,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     /** Pieces of lent memory, and replies between them, that go in one system call. */
     private static final int PIECES = 16;
 
-    /** So many unsent bytes do not wait for the end of the turn. */
+    /** So many unsent bytes do not wait for the end of the turn; and so many are worth another {@code send-timeout}. */
     private static final int AT_ONCE = 64 << 10;
 
     private final Transport transport;
@@ -35,11 +36,16 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     private final Runnable signal = this::signal;
     private final ByteBuffer[] pair = new ByteBuffer[2];
     private final ByteBuffer[] pieces = new ByteBuffer[PIECES];
-    private Queue queue;
+    private ServiceEnd queue;
     private NbdTransmission codec;
     private boolean mayRead = true;
     private boolean blocked;
+    private final Deadline patience = new Deadline(this::unsentTooLong);
     private boolean signalDue;
+    private boolean waiting;
+    private long waitsUntil;
+    private long sentBytes;
+    private long sentBefore;
     private boolean starvedBefore;
     private boolean broken;
     private boolean ending;
@@ -66,7 +72,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     }
 
     @Override
-    public void attach(Queue queue) {
+    public void attach(ServiceEnd queue) {
         if (codec == null) {
             this.queue = queue;
             codec = new NbdTransmission(session, queue.limits().inFlightBytes(), queue.ledger(), pool, lender(queue));
@@ -76,11 +82,14 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             codec.received(bytes);
         }
         transport.attach(queue.loop(), this);
+        if (waiting) {
+            queue.loop().arm(patience, waitsUntil);
+        }
         mayRead = true;
         transport.interest(true, blocked);
     }
 
-    private static NbdTransmission.Lender lender(Queue queue) {
+    private static NbdTransmission.Lender lender(ServiceEnd queue) {
         return new NbdTransmission.Lender() {
             @Override
             public MemorySegment lend(BlockOp op, long offset, int length) {
@@ -99,6 +108,9 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         if (signalDue) {
             queue.loop().cancelSignal(signal);
             signal();
+        }
+        if (waiting) {
+            queue.loop().disarm(patience);
         }
         transport.detach();
     }
@@ -248,7 +260,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     /** Answers leave when the loop has done the rest of its turn; large ones at once, while they are in the caches. */
     private void signalSoon() {
         if (codec.pendingBytes() >= AT_ONCE) {
-            flush();
+            send();
         } else if (!signalDue && codec.hasPending()) {
             signalDue = true;
             queue.loop().signal(signal);
@@ -257,6 +269,11 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
 
     private void signal() {
         signalDue = false;
+        send();
+    }
+
+    /** Sends answers, which may have made room for requests. */
+    private void send() {
         flush();
         if (starvedBefore && !blocked) {
             starvedBefore = false;
@@ -274,9 +291,11 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
                 if (!(codec.scattered() ? flushScattered() : flushFirst())) {
                     blocked = true;
                     transport.interest(false, true);
+                    beginWaiting();
                     return;
                 }
             }
+            endWaiting();
             queue.stages().sent();
         } catch (IOException e) {
             broken(e);
@@ -287,8 +306,13 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         var bytes = codec.pending();
         var wanted = bytes.remaining();
         var written = transport.write(bytes);
-        codec.sent(written);
+        sent(written);
         return written == wanted;
+    }
+
+    private void sent(long bytes) {
+        codec.sent(bytes);
+        sentBytes += bytes;
     }
 
     private boolean flushScattered() throws IOException {
@@ -298,8 +322,31 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             wanted += pieces[i].remaining();
         }
         var written = transport.write(pieces, n);
-        codec.sent(written);
+        sent(written);
         return written == wanted;
+    }
+
+    /** The client does not take its answers as fast as they come. That is its right, within bounds: they hold memory. */
+    private void beginWaiting() {
+        if (!waiting || sentBytes - sentBefore >= AT_ONCE) {
+            waiting = true;
+            sentBefore = sentBytes;
+            waitsUntil =
+                    queue.loop().clock().nanos() + queue.limits().sendTimeout().toNanos();
+            queue.loop().arm(patience, waitsUntil);
+        }
+    }
+
+    private void endWaiting() {
+        if (waiting) {
+            waiting = false;
+            queue.loop().disarm(patience);
+        }
+    }
+
+    private void unsentTooLong() {
+        end("the client took %d bytes of its answers in %s, and %d wait"
+                .formatted(sentBytes - sentBefore, queue.limits().sendTimeout(), codec.pendingBytes()));
     }
 
     private void broken(IOException e) {
@@ -340,8 +387,13 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     }
 
     @Override
-    public void renew(Request read) {
-        codec.renew(read);
+    public boolean renew(Request read, boolean alone) {
+        if (codec.renew(read, alone)) {
+            return true;
+        }
+        // What the client sends meanwhile stays in the socket.
+        transport.interest(false, blocked);
+        return false;
     }
 
     @Override

@@ -16,7 +16,7 @@ import java.util.function.LongSupplier;
 public record NbdExport(String name, LongSupplier size, boolean readOnly, Capabilities capabilities) {
     /** A volume as it is attached. */
     public static NbdExport of(String name, Attachment attachment) {
-        return new NbdExport(name, attachment.volume()::size, attachment.readOnly(), attachment.capabilities());
+        return new NbdExport(name, attachment::size, attachment.readOnly(), attachment.capabilities());
     }
 
     /** In a few words, for a person who chooses among exports. */

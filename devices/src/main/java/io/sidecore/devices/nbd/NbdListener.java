@@ -1,8 +1,8 @@
 package io.sidecore.devices.nbd;
 
 import io.sidecore.actors.block.SlabPool;
-import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.core.Deadline;
+import io.sidecore.actors.core.Loop;
 import io.sidecore.conf.TlsSettings;
 import io.sidecore.devices.tls.TlsAcceptor;
 import io.sidecore.devices.transport.SocketTransport;
@@ -58,7 +58,7 @@ public final class NbdListener implements AutoCloseable {
     private static final int ACCEPTED_AT_ONCE = 16;
     private static final long RETRY_NANOS = 100_000_000;
 
-    private final CoreLoop loop;
+    private final Loop loop;
     private final Service service;
     private final SlabPool pool;
     private final BiConsumer<NbdExport, NbdConnection> onConnection;
@@ -69,8 +69,7 @@ public final class NbdListener implements AutoCloseable {
     private volatile boolean stopping;
 
     /** A listener on no socket yet; {@code onConnection} is called on the loop. */
-    public NbdListener(
-            CoreLoop loop, Service service, SlabPool pool, BiConsumer<NbdExport, NbdConnection> onConnection) {
+    public NbdListener(Loop loop, Service service, SlabPool pool, BiConsumer<NbdExport, NbdConnection> onConnection) {
         this.loop = loop;
         this.service = service;
         this.pool = pool;

@@ -1,7 +1,7 @@
 package io.sidecore.devices.nbd;
 
-import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.core.Deadline;
+import io.sidecore.actors.core.Loop;
 import io.sidecore.devices.transport.Transport;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -17,7 +17,7 @@ final class NbdNegotiation implements Transport.Listener {
     private Transport transport;
     private final NbdHandshake handshake;
     private final NbdListener.Service service;
-    private final CoreLoop loop;
+    private final Loop loop;
     private final BiConsumer<NbdNegotiation, NbdSession> onChosen;
     private final Consumer<NbdNegotiation> onClosed;
     private final ByteBuffer in = ByteBuffer.allocate(2 * NbdHandshake.MAX_OPTION);
@@ -27,7 +27,7 @@ final class NbdNegotiation implements Transport.Listener {
     NbdNegotiation(
             Transport transport,
             NbdListener.Service service,
-            CoreLoop loop,
+            Loop loop,
             BiConsumer<NbdNegotiation, NbdSession> onChosen,
             Consumer<NbdNegotiation> onClosed) {
         this.transport = transport;

@@ -343,11 +343,26 @@ public final class NbdTransmission {
     // --- memory
     // -------------------------------------------------------------------------------------------------------
 
-    /** New memory for a read that is issued again while a store may still write into the old. */
-    public void renew(Request read) {
+    /**
+     * Memory for a read that is issued again without any; where {@code alone} beyond the bound if need be.
+     *
+     * @return false if there is none; {@link #starved()} is true then
+     */
+    public boolean renew(Request read, boolean alone) {
+        var length = read.payloadBytes();
+        var lent = length >= LEND_MIN ? lender.lend(BlockOp.READ, read.offset(), length) : null;
+        if (lent != null) {
+            read.lend(lent);
+            return true;
+        }
         var header = answers.readHeader();
-        var slab = replies.slabBeyond(header + read.payloadBytes());
-        read.payload(slab, slab.take(header + read.payloadBytes()) + header);
+        var slab = alone ? replies.slabBeyond(header + length) : replies.slab(header + length);
+        if (slab == null) {
+            starved = true;
+            return false;
+        }
+        read.payload(slab, slab.take(header + length) + header);
+        return true;
     }
 
     /** One holder less. */

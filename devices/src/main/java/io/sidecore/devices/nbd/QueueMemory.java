@@ -4,7 +4,7 @@ import io.sidecore.actors.block.InFlightLedger;
 import io.sidecore.actors.block.Slab;
 import io.sidecore.actors.block.SlabPool;
 
-/** The slabs that one queue has borrowed, bounded in bytes. On the queue's loop. */
+/** The slabs that one queue has borrowed, bounded in bytes by the queue's limit and by the pool's. On the queue's loop. */
 final class QueueMemory {
     private final long limit;
     private final InFlightLedger ledger;
@@ -17,16 +17,23 @@ final class QueueMemory {
         this.pool = pool;
     }
 
-    /** A slab of at least so many bytes, or null if the bound does not allow another. */
+    /** A slab of at least so many bytes, or null if the bounds do not allow another. */
     Slab borrow(int bytes) {
+        if (ledger.used() == 0) {
+            // One request always fits, or it could never be served.
+            return borrowBeyond(bytes);
+        }
         var rounded = Math.ceilDiv(bytes, SlabPool.STANDARD) * (long) SlabPool.STANDARD;
-        // One request always fits, or it could never be served.
-        return held + rounded > limit && ledger.used() > 0 ? null : borrowBeyond(bytes);
+        var slab = held + rounded > limit ? null : pool.borrow(bytes);
+        return slab == null ? null : hold(slab);
     }
 
-    /** A slab without asking the bound: it is for payloads, and an answer of some bytes must not fail. */
+    /** A slab without asking the bounds: they are for payloads, and an answer of some bytes must not fail. */
     Slab borrowBeyond(int bytes) {
-        var slab = pool.borrow(bytes);
+        return hold(pool.borrowBeyond(bytes));
+    }
+
+    private Slab hold(Slab slab) {
         held += slab.capacity();
         return slab;
     }

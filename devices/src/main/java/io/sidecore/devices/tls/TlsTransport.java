@@ -1,6 +1,6 @@
 package io.sidecore.devices.tls;
 
-import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.actors.core.Loop;
 import io.sidecore.devices.transport.Transport;
 import java.io.EOFException;
 import java.io.IOException;
@@ -72,7 +72,7 @@ public final class TlsTransport implements Transport, Transport.Listener {
     private final ByteBuffer[] spillOnly = {spill};
     private final ByteBuffer[] one = new ByteBuffer[1];
 
-    private volatile CoreLoop loop;
+    private volatile Loop loop;
     private Listener listener;
     private SSLEngine engine;
     private int outSent;
@@ -113,7 +113,7 @@ public final class TlsTransport implements Transport, Transport.Listener {
     // -----------------------------------------------------------------------------------------------------
 
     @Override
-    public void attach(CoreLoop on, Listener told) {
+    public void attach(Loop on, Listener told) {
         loop = on;
         listener = told;
         attached = true;

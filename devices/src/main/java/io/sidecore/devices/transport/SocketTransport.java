@@ -1,6 +1,6 @@
 package io.sidecore.devices.transport;
 
-import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.actors.core.Loop;
 import io.sidecore.actors.core.Readiness;
 import java.io.IOException;
 import java.net.StandardSocketOptions;
@@ -18,7 +18,7 @@ public final class SocketTransport implements Transport, Readiness {
     private static final int UNIX_SEND_BUFFER = 4 << 20;
 
     private final SocketChannel channel;
-    private CoreLoop loop;
+    private Loop loop;
     private SelectionKey key;
     private Listener listener;
     private int interest;
@@ -40,7 +40,7 @@ public final class SocketTransport implements Transport, Readiness {
     }
 
     @Override
-    public void attach(CoreLoop loop, Listener listener) {
+    public void attach(Loop loop, Listener listener) {
         this.loop = loop;
         this.listener = listener;
         this.key = loop.register(channel, interest, this);

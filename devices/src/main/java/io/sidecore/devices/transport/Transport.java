@@ -1,6 +1,6 @@
 package io.sidecore.devices.transport;
 
-import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.actors.core.Loop;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 
@@ -21,7 +21,7 @@ public interface Transport {
     }
 
     /** Watches on this loop from now on. */
-    void attach(CoreLoop loop, Listener listener);
+    void attach(Loop loop, Listener listener);
 
     /** No longer watches; nothing of it stays on the loop. */
     void detach();

@@ -185,6 +185,153 @@ class MemoryMediumTest {
         assertThat(medium.allocatedBytes()).isLessThanOrEqualTo(64L * EXTENT).isPositive();
     }
 
+    // --- lending
+
+    @Test
+    void aReadIsLentWhereEverythingWasWritten() {
+        write(store, EXTENT, pattern(3 * EXTENT, 1));
+
+        var lent = store.lend(BlockOp.READ, EXTENT + 5, 3 * EXTENT - 5);
+
+        assertThat(lent.byteSize()).isEqualTo(3 * EXTENT - 5);
+        assertThat(lent.asSlice(0, 1_000).toArray(JAVA_BYTE))
+                .isEqualTo(java.util.Arrays.copyOfRange(pattern(3 * EXTENT, 1), 5, 1_005));
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {0, EXTENT - 1, EXTENT + 1, 3 * EXTENT})
+    void aReadIsNotLentWhereAnExtentWasNotWritten(long offset) {
+        write(store, EXTENT, pattern(EXTENT, 1));
+        write(store, 2 * EXTENT, pattern(EXTENT, 2));
+
+        assertThat(store.lend(BlockOp.READ, offset, 2 * EXTENT)).isNull();
+        assertThat(medium.allocatedBytes()).isEqualTo(2 * EXTENT);
+    }
+
+    @Test
+    void memoryLentToAReadCannotBeWritten() {
+        write(store, 0, pattern(EXTENT, 1));
+
+        var lent = store.lend(BlockOp.READ, 0, EXTENT);
+
+        assertThat(lent.isReadOnly()).isTrue();
+        assertThatThrownBy(() -> lent.set(JAVA_BYTE, 0, (byte) 1)).isInstanceOf(IllegalArgumentException.class);
+    }
+
+    @Test
+    void memoryLentToAReadShowsWhatIsWrittenMeanwhile() {
+        write(store, 0, pattern(EXTENT, 1));
+        var lent = store.lend(BlockOp.READ, 0, EXTENT);
+
+        write(store, 0, pattern(EXTENT, 2));
+
+        assertThat(lent.toArray(JAVA_BYTE)).isEqualTo(pattern(EXTENT, 2));
+    }
+
+    @Test
+    void whatIsPutIntoMemoryLentToAWriteIsOnTheMedium() {
+        var lent = store.lend(BlockOp.WRITE, 5 * GIB + 7, 2 * EXTENT);
+
+        assertThat(lent.byteSize()).isEqualTo(2 * EXTENT);
+        MemorySegment.copy(pattern(2 * EXTENT, 1), 0, lent, JAVA_BYTE, 0, 2 * EXTENT);
+
+        assertThat(read(store, 5 * GIB + 7, 2 * EXTENT)).isEqualTo(pattern(2 * EXTENT, 1));
+    }
+
+    @Test
+    void memoryLentToAWriteIsAccountedAndOnce() {
+        store.lend(BlockOp.WRITE, EXTENT / 2, EXTENT);
+        assertThat(medium.allocatedBytes()).isEqualTo(2 * EXTENT);
+
+        store.lend(BlockOp.WRITE, 0, 2 * EXTENT);
+        assertThat(medium.allocatedBytes()).isEqualTo(2 * EXTENT);
+    }
+
+    @Test
+    void beyondTheLimitNothingIsLentToAWrite() {
+        try (var small = new MemoryMedium(GIB, 2 * EXTENT)) {
+            var limited = small.open();
+            write(limited, 0, pattern(2 * EXTENT, 1));
+
+            assertThat(limited.lend(BlockOp.WRITE, 10 * EXTENT, EXTENT)).isNull();
+            assertThat(limited.lend(BlockOp.WRITE, EXTENT, 2 * EXTENT)).isNull();
+            assertThat(limited.lend(BlockOp.WRITE, 0, 2 * EXTENT)).isNotNull();
+            assertThat(small.allocatedBytes()).isEqualTo(2 * EXTENT);
+        }
+    }
+
+    @Test
+    void aFencedStoreLendsNothing() {
+        write(store, 0, pattern(EXTENT, 1));
+        store.fence();
+
+        assertThat(store.lend(BlockOp.READ, 0, EXTENT)).isNull();
+        assertThat(store.lend(BlockOp.WRITE, EXTENT, EXTENT)).isNull();
+        assertThat(medium.allocatedBytes()).isEqualTo(EXTENT);
+    }
+
+    @Test
+    void aFlushIsLentNothing() {
+        assertThat(store.lend(BlockOp.FLUSH, 0, 0)).isNull();
+    }
+
+    @Test
+    void aWriteWhosePayloadLiesInPlaceIsServedAsItIs() {
+        var request = lent(BlockOp.WRITE, store.lend(BlockOp.WRITE, 10, EXTENT), 10);
+        MemorySegment.copy(pattern(EXTENT, 1), 0, request.memory(), JAVA_BYTE, 0, EXTENT);
+
+        assertThat(store.serve(request, null)).isSameAs(request);
+
+        assertThat(request.error()).isEqualTo(Errno.OK);
+        assertThat(read(store, 10, EXTENT)).isEqualTo(pattern(EXTENT, 1));
+    }
+
+    /** A copy would throw: the memory of a read that is lent is read-only. */
+    @ParameterizedTest
+    @ValueSource(ints = {1_000, EXTENT})
+    void aReadWhosePayloadLiesInPlaceIsServedWithoutACopy(int length) {
+        write(store, 0, pattern(EXTENT, 1));
+        var request = lent(BlockOp.READ, store.lend(BlockOp.READ, 0, length), 0);
+
+        assertThat(store.serve(request, null)).isSameAs(request);
+
+        assertThat(request.error()).isEqualTo(Errno.OK);
+        assertThat(request.memory().byteSize()).isEqualTo(length);
+    }
+
+    @Test
+    void aWriteWhosePayloadLiesInAnotherMediumIsCopied() {
+        try (var other = new MemoryMedium(GIB, GIB)) {
+            var request = lent(BlockOp.WRITE, other.open().lend(BlockOp.WRITE, 10, EXTENT), 10);
+            MemorySegment.copy(pattern(EXTENT, 1), 0, request.memory(), JAVA_BYTE, 0, EXTENT);
+
+            store.serve(request, null);
+
+            assertThat(request.error()).isEqualTo(Errno.OK);
+            assertThat(read(store, 10, EXTENT)).isEqualTo(pattern(EXTENT, 1));
+        }
+    }
+
+    @Test
+    void aWriteWhosePayloadLiesElsewhereInTheMediumIsCopied() {
+        var request = lent(BlockOp.WRITE, store.lend(BlockOp.WRITE, 20 * EXTENT, EXTENT), 10);
+        MemorySegment.copy(pattern(EXTENT, 1), 0, request.memory(), JAVA_BYTE, 0, EXTENT);
+
+        store.serve(request, null);
+
+        assertThat(read(store, 10, EXTENT)).isEqualTo(pattern(EXTENT, 1));
+    }
+
+    @Test
+    void aFencedStoreReturnsAlsoWhatLiesInPlace() {
+        var request = lent(BlockOp.WRITE, store.lend(BlockOp.WRITE, 0, EXTENT), 0);
+        store.fence();
+
+        store.serve(request, null);
+
+        assertThat(request.error()).isEqualTo(Errno.RETURNED);
+    }
+
     @Test
     void anImpossibleSizeIsRefused() {
         assertThatThrownBy(() -> new MemoryMedium(0, 1)).isInstanceOf(IllegalArgumentException.class);
@@ -211,6 +358,12 @@ class MemoryMediumTest {
         slab.take(payload.length + 16);
         request.payload(slab, 16);
         MemorySegment.copy(payload, 0, slab.memory(), JAVA_BYTE, 16, payload.length);
+        return request;
+    }
+
+    private static Request lent(BlockOp op, MemorySegment memory, long offset) {
+        var request = new InFlightLedger(1).open(op, offset, memory.byteSize(), 0, 0, 1);
+        request.lend(memory);
         return request;
     }
 

@@ -17,6 +17,8 @@ import java.nio.file.StandardOpenOption;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class OffHeapTest {
     private static final long MIB = 1 << 20;
@@ -154,6 +156,37 @@ class OffHeapTest {
             OffHeap.noHugePages(memory.asSlice(MIB + 1));
 
             assertThat(memory.get(JAVA_BYTE, 8 * MIB)).isZero();
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 16 << 10, 100_000})
+    void aCopyMovesTheseBytesAndNoOthers(int bytes) {
+        try (var arena = Arena.ofConfined()) {
+            MemorySegment from = OffHeap.map(bytes + 20, arena);
+            MemorySegment to = OffHeap.map(bytes + 20, arena);
+            from.fill(X);
+
+            OffHeap.copy(from, 3, to, 5, bytes);
+
+            assertThat(to.asSlice(5, bytes).mismatch(from.asSlice(0, bytes))).isEqualTo(-1);
+            assertThat(to.get(JAVA_BYTE, 4)).isZero();
+            assertThat(to.get(JAVA_BYTE, 5 + bytes)).isZero();
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 100_000})
+    void memoryThatIsReadOnlyOrTooShortIsNotCopiedTo(int bytes) {
+        try (var arena = Arena.ofConfined()) {
+            MemorySegment from = OffHeap.map(bytes, arena).fill(X);
+            MemorySegment to = OffHeap.map(bytes, arena);
+
+            assertThatThrownBy(() -> OffHeap.copy(from, 0, to.asReadOnly(), 0, bytes))
+                    .isInstanceOf(IllegalArgumentException.class);
+            assertThatThrownBy(() -> OffHeap.copy(from, 0, to, 1, bytes)).isInstanceOf(IndexOutOfBoundsException.class);
+            assertThatThrownBy(() -> OffHeap.copy(from, 1, to, 0, bytes)).isInstanceOf(IndexOutOfBoundsException.class);
+            assertThat(to.get(JAVA_BYTE, 0)).isZero();
         }
     }
 

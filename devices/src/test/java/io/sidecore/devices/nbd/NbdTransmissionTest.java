@@ -1,5 +1,11 @@
 package io.sidecore.devices.nbd;
 
+import static io.sidecore.devices.nbd.ClientMessages.flush;
+import static io.sidecore.devices.nbd.ClientMessages.header;
+import static io.sidecore.devices.nbd.ClientMessages.joined;
+import static io.sidecore.devices.nbd.ClientMessages.pattern;
+import static io.sidecore.devices.nbd.ClientMessages.read;
+import static io.sidecore.devices.nbd.ClientMessages.write;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -12,6 +18,7 @@ import io.sidecore.actors.block.InFlightLedger;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.SlabPool;
 import io.sidecore.devices.linux.OffHeap;
+import io.sidecore.devices.nbd.ClientMessages.Reply;
 import java.io.ByteArrayOutputStream;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -29,17 +36,17 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** The transmission phase as a codec, with a medium of 256 KiB (or as large as a test says) in place of a stream and a store. */
 class NbdTransmissionTest {
     private static final int SIZE = 256 << 10;
-    private static final int HEADER = 28;
-
-    private record Reply(int error, byte[] data) {}
+    private static final int HEADER = NbdRequestHeader.BYTES;
 
     private int mappings;
-    private final SlabPool pool = new SlabPool((bytes, arena) -> {
-        if (bytes == SlabPool.STANDARD) {
-            mappings++;
-        }
-        return OffHeap.map(bytes, arena);
-    });
+    private final SlabPool pool = new SlabPool(
+            (bytes, arena) -> {
+                if (bytes < 2L * SlabPool.STANDARD) {
+                    mappings++;
+                }
+                return OffHeap.map(bytes, arena);
+            },
+            Long.MAX_VALUE);
     private InFlightLedger ledger = new InFlightLedger(128);
     private NbdTransmission codec =
             new NbdTransmission(session(SIZE), 16 << 20, ledger, pool, (op, offset, length) -> null);
@@ -65,7 +72,7 @@ class NbdTransmissionTest {
         codec = new NbdTransmission(session(size), inFlightBytes, ledger, pool, (op, offset, length) -> null);
     }
 
-    private static NbdSession session(long size) {
+    static NbdSession session(long size) {
         return NbdSession.plain(new NbdExport("disk", () -> size, false, Capabilities.ALL));
     }
 
@@ -341,6 +348,62 @@ class NbdTransmissionTest {
         assertThat(codec.receiveBuffer().remaining()).isGreaterThanOrEqualTo(8 << 20);
     }
 
+    @Test
+    void whereTheHostsMemoryIsUsedUpAQueueServesOneRequestAtATime() throws Exception {
+        var few = new SlabPool(OffHeap::map, 5L * SlabPool.STANDARD);
+        var other = new NbdTransmission(
+                session(64L << 20), 64 << 20, new InFlightLedger(4), few, (op, offset, length) -> null);
+        var mine = new InFlightLedger(128);
+        var starving = new NbdTransmission(session(64L << 20), 64 << 20, mine, few, (op, offset, length) -> null);
+        for (var i = 0; i < 3; i++) {
+            starving.receiveBuffer().put(read(i, 0, 2 << 20));
+            starving.received(HEADER);
+        }
+
+        for (var i = 0; i < 3; i++) {
+            var request = starving.decode(1);
+            assertThat(request.cookie()).isEqualTo(i);
+            assertThat(request.next()).isNull();
+            assertThat(starving.decode(1)).isNull();
+            assertThat(starving.starved()).isEqualTo(i < 2);
+            mine.answer(request, 1);
+            starving.encode(request);
+            for (ByteBuffer bytes; (bytes = starving.pending()) != null; ) {
+                starving.sent(bytes.remaining());
+            }
+        }
+        assertThat(few.mappedBytes()).isLessThanOrEqualTo(5L * SlabPool.STANDARD);
+        other.close();
+        starving.close();
+        assertThat(few.borrowedBytes()).isZero();
+        few.close();
+    }
+
+    @Test
+    void aLargeWriteIsReceivedThoughTheHostsMemoryIsUsedUp() throws Exception {
+        var none = new SlabPool(OffHeap::map, 1);
+        var own = new InFlightLedger(4);
+        var crowded = new NbdTransmission(session(64L << 20), 64 << 20, own, none, (op, offset, length) -> null);
+        var message = write(1, 0, pattern(8 << 20, 1));
+        Request request = null;
+        for (var at = 0; request == null; request = crowded.decode(1)) {
+            var room = crowded.receiveBuffer();
+            var n = Math.min(room.remaining(), message.length - at);
+            room.put(message, at, n);
+            crowded.received(n);
+            at += n;
+        }
+
+        assertThat(payload(request)).isEqualTo(pattern(8 << 20, 1));
+        own.answer(request, 1);
+        crowded.encode(request);
+        crowded.close();
+        assertThat(none.mappedBytes())
+                .as("bytes that were not given back to the machine")
+                .isZero();
+        none.close();
+    }
+
     // --- bytes out
 
     @Test
@@ -392,7 +455,7 @@ class NbdTransmissionTest {
         receive(read(1, 0, 100));
         var request = codec.decode(1);
         var old = request.slab();
-        codec.renew(request);
+        assertThat(codec.renew(request, false)).isTrue();
         request.memory().asSlice(request.position(), 100).fill((byte) 1);
 
         answer(request);
@@ -491,7 +554,7 @@ class NbdTransmissionTest {
             }
         }
 
-        assertThat(mappings).as("standard slabs in use at a time").isLessThan(8);
+        assertThat(mappings).as("standard slabs in use at a time").isBetween(1, 7);
     }
 
     // --- the queue's side
@@ -646,23 +709,8 @@ class NbdTransmissionTest {
         return error;
     }
 
-    /** The replies so far, by cookie; those with a payload are named with its length. */
     private Map<Long, Reply> replies(Map<Long, Integer> payloads) {
-        var replies = new HashMap<Long, Reply>();
-        for (var in = ByteBuffer.wrap(sent.toByteArray()); in.hasRemaining(); ) {
-            assertThat(in.getInt()).isEqualTo(Nbd.SIMPLE_REPLY_MAGIC);
-            var error = in.getInt();
-            var cookie = in.getLong();
-            byte[] data = null;
-            if (payloads.containsKey(cookie)) {
-                data = new byte[payloads.get(cookie)];
-                in.get(data);
-            }
-            assertThat(replies.put(cookie, new Reply(error, data)))
-                    .as("second answer to %d", cookie)
-                    .isNull();
-        }
-        return replies;
+        return ClientMessages.replies(sent.toByteArray(), payloads);
     }
 
     private static byte[] payload(Request request) {
@@ -680,39 +728,5 @@ class NbdTransmissionTest {
 
     private static List<Long> cookies(Request chain) {
         return list(chain).stream().map(Request::cookie).toList();
-    }
-
-    // --- the client's side
-
-    private static byte[] header(int type, long cookie, long offset, int length) {
-        var bytes = ByteBuffer.allocate(HEADER);
-        NbdRequestHeader.put(bytes, 0, type, cookie, offset, length);
-        return bytes.array();
-    }
-
-    private static byte[] read(long cookie, long offset, int length) {
-        return header(Nbd.CMD_READ, cookie, offset, length);
-    }
-
-    private static byte[] write(long cookie, long offset, byte[] payload) {
-        return joined(header(Nbd.CMD_WRITE, cookie, offset, payload.length), payload);
-    }
-
-    private static byte[] flush(long cookie) {
-        return header(Nbd.CMD_FLUSH, cookie, 0, 0);
-    }
-
-    private static byte[] pattern(int length, int seed) {
-        var bytes = new byte[length];
-        new Random(seed).nextBytes(bytes);
-        return bytes;
-    }
-
-    private static byte[] joined(byte[]... parts) {
-        var all = new ByteArrayOutputStream();
-        for (var part : parts) {
-            all.writeBytes(part);
-        }
-        return all.toByteArray();
     }
 }

@@ -83,7 +83,7 @@ final class ServerInMemory implements AutoCloseable {
     final MemoryMedium medium;
     private final Store store;
     private final boolean structured;
-    private final SlabPool pool = new SlabPool(OffHeap::map);
+    private final SlabPool pool = new SlabPool(OffHeap::map, Long.MAX_VALUE);
     private final InFlightLedger ledger = new InFlightLedger(128);
     private final NbdTransmission codec;
     private final ByteArrayOutputStream sent = new ByteArrayOutputStream();

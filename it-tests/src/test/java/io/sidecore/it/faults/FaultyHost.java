@@ -53,11 +53,11 @@ final class FaultyHost implements AutoCloseable {
     private static final LoopSettings LOOP =
             new LoopSettings(Duration.ofNanos(100_000), 64, 8, Duration.ofNanos(200_000), Duration.ofMillis(100));
     private static final VifSettings VIF =
-            new VifSettings(256, 64 << 20, Duration.ofMillis(100), Duration.ofSeconds(30), 3);
+            new VifSettings(256, 64 << 20, Duration.ofMillis(100), Duration.ofSeconds(30), Duration.ofSeconds(60), 3);
 
     private final ShortDirectory directory = new ShortDirectory();
     private final MemoryMedium medium = new MemoryMedium(SIZE, SIZE);
-    private final SlabPool slabs = new SlabPool(OffHeap::map);
+    private final SlabPool slabs = new SlabPool(OffHeap::map, 1 << 30);
     private final List<FaultStore> stores = new CopyOnWriteArrayList<>();
     private final CoreLoop shared;
     private final CoreLoop storeLoop;

@@ -1,5 +1,6 @@
 package io.sidecore.it.house;
 
+import static com.tngtech.archunit.base.DescribedPredicate.describe;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -94,6 +95,21 @@ class HouseRulesTest {
                 .should()
                 .dependOnClassesThat()
                 .resideInAnyPackage("org.apache.pekko..", "io.sidecore.actors.core..", "io.sidecore.actors.vif..")
+                .check(house);
+    }
+
+    /** SV-5, beside {@link GuestReachTest}: a cast would be a way around the types. */
+    @Test
+    void noCodeOfTheDevicesKnowsManagement() {
+        var management = GuestReachTest.MANAGEMENT.stream().map(Class::getName).toList();
+        noClasses()
+                .that()
+                .resideInAPackage("io.sidecore.devices..")
+                .should()
+                .dependOnClassesThat(describe(
+                        "are management",
+                        c -> management.contains(c.getName())
+                                || management.contains(c.getName().split("\\$")[0])))
                 .check(house);
     }
 

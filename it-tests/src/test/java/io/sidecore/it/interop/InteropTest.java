@@ -246,6 +246,8 @@ class InteropTest {
         "UNIX,1,1,bs=4k", "UNIX,1,4,bs=4k", "UNIX,32,1,bs=4k", "UNIX,32,4,bs=4k",
         "UNIX,1,1,bsrange=512-64k", "UNIX,1,4,bsrange=512-64k", "UNIX,32,1,bsrange=512-64k",
                 "UNIX,32,4,bsrange=512-64k",
+        // Large ones lie in the medium's own memory; and among small ones.
+        "TCP,8,2,bsrange=64k-1m", "UNIX,8,2,bsrange=64k-1m", "UNIX,32,2,bsrange=4k-256k",
     })
     void fioReadsBackWhatItWrote(Over over, int depth, int jobs, String sizes) {
         var fio = Peers.fioVerify(

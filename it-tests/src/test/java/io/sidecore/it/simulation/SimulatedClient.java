@@ -5,6 +5,7 @@ import io.sidecore.actors.core.Simulation;
 import io.sidecore.devices.transport.Transport;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -17,6 +18,11 @@ import java.util.SplittableRandom;
 final class SimulatedClient implements Transport.Listener {
     private record Asked(int type, int offset, int length, byte[] payload) {}
 
+    /** Bytes of the largest request. One in so many is large: at least half of this, which is what a medium may lend its memory for. */
+    private static final int LARGE = 128 << 10;
+
+    private static final int ONE_IN = 24;
+
     private final String name;
     private final Simulation simulation;
     private final SplittableRandom random;
@@ -26,8 +32,8 @@ final class SimulatedClient implements Transport.Listener {
     private final int depth;
     private final Map<Long, Asked> inFlight = new HashMap<>();
     private final List<String> violations = new ArrayList<>();
-    private final ByteBuffer out = ByteBuffer.allocate(64 << 10).flip();
-    private final ByteBuffer in = ByteBuffer.allocate(64 << 10);
+    private final ByteBuffer out = ByteBuffer.allocate(LARGE + 28).flip();
+    private final ByteBuffer in = ByteBuffer.allocate(2 * LARGE);
     private final boolean tolerant;
     private int toAsk;
     private int toVerify;
@@ -142,14 +148,13 @@ final class SimulatedClient implements Transport.Listener {
     }
 
     private void check(Asked asked, long key) {
-        for (var i = 0; i < asked.length(); i++) {
-            var found = in.get();
-            if (found != model[asked.offset() + i]) {
-                violations.add("%s: request %d read %d at %d, where the model has %d"
-                        .formatted(name, key, found, base + asked.offset() + i, model[asked.offset() + i]));
-                in.position(in.position() + asked.length() - i - 1);
-                return;
-            }
+        var from = in.position();
+        in.position(from + asked.length());
+        var i = Arrays.mismatch(
+                in.array(), from, from + asked.length(), model, asked.offset(), asked.offset() + asked.length());
+        if (i >= 0) {
+            violations.add("%s: request %d read %d at %d, where the model has %d"
+                    .formatted(name, key, in.get(from + i), base + asked.offset() + i, model[asked.offset() + i]));
         }
     }
 
@@ -175,7 +180,9 @@ final class SimulatedClient implements Transport.Listener {
     private boolean ask() {
         out.clear();
         if (toAsk > 0 && inFlight.size() < depth) {
-            var length = 512 * (1 + random.nextInt(16));
+            var length = random.nextInt(ONE_IN) == 0
+                    ? LARGE / 2 + 512 * random.nextInt(LARGE / 1024 + 1)
+                    : 512 * (1 + random.nextInt(16));
             var offset = 512 * random.nextInt((model.length - length) / 512 + 1);
             var free = inFlight.values().stream()
                     .allMatch(a -> a.offset() + a.length() <= offset || offset + length <= a.offset());
@@ -193,7 +200,7 @@ final class SimulatedClient implements Transport.Listener {
                 return true;
             }
         } else if (toAsk == 0 && inFlight.isEmpty() && toVerify < model.length) {
-            var length = Math.min(32 << 10, model.length - toVerify);
+            var length = Math.min(LARGE, model.length - toVerify);
             send(0, toVerify, length, null);
             toVerify += length;
             return true;

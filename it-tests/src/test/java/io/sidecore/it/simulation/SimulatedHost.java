@@ -1,6 +1,9 @@
 package io.sidecore.it.simulation;
 
+import io.sidecore.actors.block.BlockOp;
+import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Errno;
+import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.SlabPool;
 import io.sidecore.actors.block.Store;
 import io.sidecore.actors.core.CoreLoop;
@@ -25,10 +28,12 @@ import io.sidecore.devices.nbd.NbdConnection;
 import io.sidecore.devices.nbd.NbdExport;
 import io.sidecore.devices.nbd.NbdSession;
 import io.sidecore.it.StoresOn;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletionStage;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.UnaryOperator;
 import org.apache.pekko.actor.typed.ActorSystem;
@@ -62,9 +67,10 @@ final class SimulatedHost {
             long lost,
             long replayed,
             long replaced,
+            long lent,
             List<String> violations) {}
 
-    private static final int PART = 128 << 10;
+    private static final int PART = 512 << 10;
     private static final AtomicLong RUN = new AtomicLong();
     private static final LoopSettings LOOPS =
             new LoopSettings(Duration.ofNanos(50_000), 16, 8, Duration.ofNanos(200_000), Duration.ofMillis(100));
@@ -89,6 +95,7 @@ final class SimulatedHost {
     private long lost;
     private long replayed;
     private long replaced;
+    private long lent;
     private long answersBefore;
     private int idleTicks;
     private int names;
@@ -119,7 +126,7 @@ final class SimulatedHost {
     private Outcome run(int requests) {
         var connections = 1 + simulation.random().nextInt(3);
         try (var medium = new MemoryMedium((long) PART * connections, (long) PART * connections);
-                var slabs = new SlabPool(OffHeap::map)) {
+                var slabs = new SlabPool(OffHeap::map, payloadMemory())) {
             volume = new Volume("disk", new StoresOn(medium, () -> store(medium)));
             attachment = volume.attach("nbd/disk", AttachMode.EXCLUSIVE);
             SupervisorExecutor.runOn(control);
@@ -132,8 +139,16 @@ final class SimulatedHost {
             // What the end of the streams still has to say belongs to this run.
             for (var i = 0; i < 10_000 && simulation.step(); i++) {}
             SupervisorExecutor.runOn(Runnable::run);
+            if (outcome.violations().isEmpty() && program.storeHang() == 0 && slabs.borrowedBytes() > 0) {
+                outcome.violations().add(slabs.borrowedBytes() + " bytes of payload memory did not come back");
+            }
             return outcome;
         }
+    }
+
+    /** As much as is asked for, or in one run of four less than that: then queues serve one request at a time. */
+    private long payloadMemory() {
+        return simulation.random().nextInt(4) == 0 ? 1 : 1 << 30;
     }
 
     private boolean runToTheEnd() {
@@ -164,6 +179,7 @@ final class SimulatedHost {
                 lost,
                 replayed,
                 replaced,
+                lent,
                 violations);
     }
 
@@ -171,9 +187,50 @@ final class SimulatedHost {
         var plan = FaultPlan.none(simulation.random().nextLong())
                 .withDelay(program.storeDelay(), Duration.ofMillis(5))
                 .withHang(program.storeHang());
-        var store = new FaultStore(program.fenceOf().apply(medium.open()), plan, storeLoop);
+        var store = new FaultStore(new Counted(program.fenceOf().apply(medium.open())), plan, storeLoop);
         stores.add(store);
         return store;
+    }
+
+    /** A store as it is, and how often it lent memory. */
+    private final class Counted implements Store {
+        private final Store store;
+
+        Counted(Store store) {
+            this.store = store;
+        }
+
+        @Override
+        public long size() {
+            return store.size();
+        }
+
+        @Override
+        public Capabilities capabilities() {
+            return store.capabilities();
+        }
+
+        @Override
+        public MemorySegment lend(BlockOp op, long offset, int length) {
+            var memory = store.lend(op, offset, length);
+            lent += memory == null ? 0 : 1;
+            return memory;
+        }
+
+        @Override
+        public Request serve(Request chain, Completions later) {
+            return store.serve(chain, later);
+        }
+
+        @Override
+        public CompletionStage<Void> fence() {
+            return store.fence();
+        }
+
+        @Override
+        public void close() {
+            store.close();
+        }
     }
 
     private void connect(int number, SlabPool slabs, int requests) {
@@ -182,7 +239,13 @@ final class SimulatedHost {
         var connection = new NbdConnection(ends[0], session, slabs, ByteBuffer.allocate(0), c -> {});
         var queue = new Queue(
                 "q" + number,
-                new VifSettings(32, 33 << 20, Duration.ofMillis(50), Duration.ofSeconds(5), program.replayMax()),
+                new VifSettings(
+                        32,
+                        33 << 20,
+                        Duration.ofMillis(50),
+                        Duration.ofSeconds(5),
+                        Duration.ofSeconds(60),
+                        program.replayMax()),
                 loops.get(number % loops.size()),
                 new Route(List.of(), attachment),
                 connection,

@@ -1,31 +1,36 @@
 package io.sidecore.it.simulation;
 
-import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.actors.core.Loop;
 import io.sidecore.devices.transport.Transport;
 import java.nio.ByteBuffer;
 import java.util.SplittableRandom;
 
 /** One end of a byte stream in memory. Bytes pass in pieces of random size; readiness is told through the loops, as a selector would. For one thread. */
 final class SimulatedTransport implements Transport {
-    private static final int CAPACITY = 64 << 10;
-
     private final SplittableRandom random;
-    private final ByteBuffer inbox = ByteBuffer.allocate(CAPACITY);
+    private final ByteBuffer inbox;
     private SimulatedTransport peer;
-    private CoreLoop loop;
+    private Loop loop;
     private Listener listener;
     private boolean reads;
     private boolean writes;
     private boolean told;
     private boolean closed;
 
-    private SimulatedTransport(SplittableRandom random) {
+    private SimulatedTransport(SplittableRandom random, int capacity) {
         this.random = random;
+        this.inbox = ByteBuffer.allocate(capacity);
     }
 
+    /** A pair that holds more or less than an answer at once, as its seed says. */
     static SimulatedTransport[] pair(SplittableRandom random) {
-        var a = new SimulatedTransport(random);
-        var b = new SimulatedTransport(random);
+        return pair(random, random.nextBoolean() ? 64 << 10 : 256 << 10);
+    }
+
+    /** A pair that holds {@code capacity} bytes in each direction. */
+    static SimulatedTransport[] pair(SplittableRandom random, int capacity) {
+        var a = new SimulatedTransport(random, capacity);
+        var b = new SimulatedTransport(random, capacity);
         a.peer = b;
         b.peer = a;
         return new SimulatedTransport[] {a, b};
@@ -38,7 +43,7 @@ final class SimulatedTransport implements Transport {
     }
 
     @Override
-    public void attach(CoreLoop loop, Listener listener) {
+    public void attach(Loop loop, Listener listener) {
         this.loop = loop;
         this.listener = listener;
         tell();
@@ -142,7 +147,7 @@ final class SimulatedTransport implements Transport {
     }
 
     private int piece() {
-        return random.nextInt(4) == 0 ? 1 + random.nextInt(2_000) : CAPACITY;
+        return random.nextInt(4) == 0 ? 1 + random.nextInt(2_000) : Integer.MAX_VALUE;
     }
 
     @Override

@@ -2,11 +2,13 @@ package io.sidecore.it.simulation;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Store;
 import io.sidecore.it.simulation.SimulatedHost.Outcome;
 import io.sidecore.it.simulation.SimulatedHost.Program;
+import java.lang.foreign.MemorySegment;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.function.UnaryOperator;
@@ -41,6 +43,7 @@ class SimulationTest {
         var lost = 0L;
         var replayed = 0L;
         var replaced = 0L;
+        var lent = 0L;
         for (var seed = 0L; seed < SEEDS; seed++) {
             var outcome = run(seed, program);
             assertThat(outcome.violations()).as("%s, seed %d", what, seed).isEmpty();
@@ -48,10 +51,12 @@ class SimulationTest {
             lost += outcome.lost();
             replayed += outcome.replayed();
             replaced += outcome.replaced();
+            lent += outcome.lent();
         }
         System.out.printf(
-                "%s: %,d seeds, %,d changes, %,d chains lost, %,d requests issued again, %,d stores replaced%n",
-                what, SEEDS, changes, lost, replayed, replaced);
+                "%s: %,d seeds, %,d changes, %,d chains lost, %,d requests issued again, %,d stores replaced, memory lent %,d times%n",
+                what, SEEDS, changes, lost, replayed, replaced, lent);
+        assertThat(lent).as("times the medium lent its memory").isPositive();
     }
 
     @Test
@@ -115,6 +120,11 @@ class SimulationTest {
         @Override
         public Capabilities capabilities() {
             return store.capabilities();
+        }
+
+        @Override
+        public MemorySegment lend(BlockOp op, long offset, int length) {
+            return store.lend(op, offset, length);
         }
 
         @Override

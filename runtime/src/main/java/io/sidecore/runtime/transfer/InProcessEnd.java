@@ -9,7 +9,7 @@ import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Slab;
 import io.sidecore.actors.block.SlabPool;
 import io.sidecore.actors.vif.GuestEnd;
-import io.sidecore.actors.vif.Queue;
+import io.sidecore.actors.vif.ServiceEnd;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.LinkedTransferQueue;
 
@@ -39,7 +39,7 @@ public final class InProcessEnd implements GuestEnd {
     private final ConcurrentLinkedQueue<Ask> asked = new ConcurrentLinkedQueue<>();
     private final LinkedTransferQueue<Answer> answers = new LinkedTransferQueue<>();
     private final Chain batch = new Chain();
-    private volatile Queue queue;
+    private volatile ServiceEnd queue;
     private volatile String ended;
     private boolean starved;
 
@@ -52,7 +52,8 @@ public final class InProcessEnd implements GuestEnd {
 
     /** A slab for a payload, empty. */
     public Slab borrow() {
-        return pool.borrow(CHUNK);
+        // Bounded by the guest, which has so many requests in flight: a copy must not fail because clients have the memory.
+        return pool.borrowBeyond(CHUNK);
     }
 
     /** A slab that holds nothing of interest any more. */
@@ -134,7 +135,7 @@ public final class InProcessEnd implements GuestEnd {
     // --- the loop's side
 
     @Override
-    public void attach(Queue to) {
+    public void attach(ServiceEnd to) {
         queue = to;
     }
 
@@ -192,9 +193,10 @@ public final class InProcessEnd implements GuestEnd {
     }
 
     @Override
-    public void renew(Request read) {
-        var slab = pool.borrow(CHUNK);
+    public boolean renew(Request read, boolean alone) {
+        var slab = borrow();
         read.payload(slab, slab.take(read.payloadBytes()));
+        return true;
     }
 
     @Override

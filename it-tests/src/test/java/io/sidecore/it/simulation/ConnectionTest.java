@@ -1,0 +1,422 @@
+package io.sidecore.it.simulation;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.sidecore.actors.block.SlabPool;
+import io.sidecore.actors.block.Store;
+import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.actors.core.Deadline;
+import io.sidecore.actors.core.LoopDispatcher;
+import io.sidecore.actors.core.Simulation;
+import io.sidecore.actors.vif.Attachment;
+import io.sidecore.actors.vif.Interposer;
+import io.sidecore.actors.vif.Queue;
+import io.sidecore.actors.vif.Route;
+import io.sidecore.actors.vif.Volume;
+import io.sidecore.conf.AttachMode;
+import io.sidecore.conf.LoopSettings;
+import io.sidecore.conf.VifSettings;
+import io.sidecore.devices.block.FaultStore;
+import io.sidecore.devices.block.MemoryMedium;
+import io.sidecore.devices.interpose.FaultInjector;
+import io.sidecore.devices.interpose.FaultPlan;
+import io.sidecore.devices.linux.OffHeap;
+import io.sidecore.devices.nbd.NbdConnection;
+import io.sidecore.devices.nbd.NbdExport;
+import io.sidecore.devices.nbd.NbdSession;
+import io.sidecore.devices.transport.Transport;
+import io.sidecore.it.StoresOn;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.List;
+import java.util.function.UnaryOperator;
+import org.apache.pekko.actor.typed.ActorSystem;
+import org.apache.pekko.stream.SystemMaterializer;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** One connection on virtual time, with a client that behaves as no good client does: it does not take its answers, asks for more than there is memory for, leaves in the middle. */
+class ConnectionTest {
+    private static final int MIB = 1 << 20;
+    private static final int SIZE = 64 * MIB;
+    private static final int READ = 0;
+    private static final int WRITE = 1;
+    private static final Duration TIMEOUT = Duration.ofSeconds(60);
+    private static final LoopSettings LOOPS =
+            new LoopSettings(Duration.ZERO, 16, 8, Duration.ofNanos(200_000), Duration.ofMillis(100));
+
+    private static ActorSystem<Void> system;
+    private static int runs;
+
+    private final Simulation simulation = new Simulation(11);
+    private final CoreLoop loop = loop("loop");
+    private final CoreLoop other = loop("other");
+    private final CoreLoop storeLoop = loop("store");
+    private final CoreLoop guests = loop("guests");
+    private final MemoryMedium medium = new MemoryMedium(SIZE, SIZE);
+    private UnaryOperator<Store> storeOf = UnaryOperator.identity();
+    private final Volume volume = new Volume("disk", new StoresOn(medium, () -> storeOf.apply(medium.open())));
+    private final Attachment attachment = volume.attach("nbd/disk", AttachMode.EXCLUSIVE);
+    private final SlabPool slabs = new SlabPool(OffHeap::map, 1 << 30);
+    private boolean connectionClosed;
+    private Queue queue;
+    private Client client;
+
+    @BeforeAll
+    static void startSystem() {
+        system = SupervisorExecutor.system();
+    }
+
+    @AfterAll
+    static void stopSystem() {
+        system.terminate();
+    }
+
+    @BeforeEach
+    void begin() {
+        SupervisorExecutor.runOn(guests);
+    }
+
+    /** Whatever a test did: in the end the connection lets go of all its memory. */
+    @AfterEach
+    void end() {
+        queue.close("the test is over");
+        while (queue.state() != Queue.State.CLOSED) {
+            assertThat(simulation.step()).as("the queue ends").isTrue();
+        }
+        for (var i = 0; i < 1_000 && simulation.step(); i++) {}
+        SupervisorExecutor.runOn(Runnable::run);
+        assertThat(connectionClosed).isTrue();
+        assertThat(slabs.borrowedBytes()).as("bytes that did not come back").isZero();
+        volume.close();
+        medium.close();
+        slabs.close();
+    }
+
+    private CoreLoop loop(String name) {
+        var loop = simulation.loop("c" + ++runs + "-" + name, LOOPS);
+        LoopDispatcher.install(system.classicSystem(), loop);
+        return loop;
+    }
+
+    private void connect(VifSettings limits, Interposer... interposers) {
+        var ends = SimulatedTransport.pair(simulation.random(), 256 << 10);
+        var connection = new NbdConnection(
+                ends[0],
+                NbdSession.plain(NbdExport.of("disk", attachment)),
+                slabs,
+                ByteBuffer.allocate(0),
+                closed -> connectionClosed = true);
+        queue = new Queue(
+                "q",
+                limits,
+                loop,
+                new Route(List.of(interposers), attachment),
+                connection,
+                SystemMaterializer.get(system).materializer(),
+                () -> {});
+        client = new Client(ends[1]);
+        queue.start();
+        guests.execute(client::start);
+    }
+
+    private static VifSettings limits(int slots, long bytes) {
+        return new VifSettings(slots, bytes, Duration.ofMillis(50), Duration.ofSeconds(5), TIMEOUT, 1_000);
+    }
+
+    private void pass(Duration time) {
+        var end = simulation.clock().nanos() + time.toNanos();
+        // Where nothing happens time leaps to what happens next, which is not to be later than this.
+        guests.execute(() -> guests.arm(new Deadline(() -> {}), end));
+        while (simulation.clock().nanos() - end < 0 && simulation.step()) {}
+    }
+
+    /** The client's end of the wire. It sends what it is told, and takes of its answers what it is allowed to. */
+    private final class Client implements Transport.Listener {
+        private final SimulatedTransport transport;
+        private final ByteBuffer in = ByteBuffer.allocate(MIB);
+        private ByteBuffer out = ByteBuffer.allocate(0);
+        private long allowed;
+        private long taken;
+        private boolean left;
+
+        Client(SimulatedTransport transport) {
+            this.transport = transport;
+        }
+
+        void start() {
+            transport.attach(guests, this);
+            progress();
+        }
+
+        /** Sends requests of these bytes each, one behind the other. */
+        void asks(int type, int count, int bytes) {
+            var message = ByteBuffer.allocate(count * (28 + (type == WRITE ? bytes : 0)));
+            for (var i = 0; i < count; i++) {
+                header(message, type, i, (long) i * bytes % SIZE, bytes);
+                if (type == WRITE) {
+                    message.position(message.position() + bytes);
+                }
+            }
+            sends(message.array());
+        }
+
+        void sends(byte[] bytes) {
+            guests.execute(() -> {
+                var both = ByteBuffer.allocate(out.remaining() + bytes.length);
+                out = both.put(out).put(bytes).flip();
+                progress();
+            });
+        }
+
+        /** So many more bytes. */
+        void takes(long bytes) {
+            guests.execute(() -> {
+                allowed += bytes;
+                progress();
+            });
+        }
+
+        void leaves() {
+            guests.execute(() -> {
+                left = true;
+                transport.close();
+            });
+        }
+
+        private void progress() {
+            if (left) {
+                return;
+            }
+            transport.write(out);
+            transport.interest(allowed > 0, out.hasRemaining());
+        }
+
+        @Override
+        public void readable() {
+            in.clear().limit((int) Math.min(in.capacity(), allowed));
+            var n = transport.read(in);
+            if (n < 0) {
+                leaves();
+                return;
+            }
+            taken += n;
+            allowed -= n;
+            progress();
+        }
+
+        @Override
+        public void writable() {
+            progress();
+        }
+    }
+
+    private static void header(ByteBuffer out, int type, long cookie, long offset, int length) {
+        out.putInt(0x25609513)
+                .putShort((short) 0)
+                .putShort((short) type)
+                .putLong(cookie)
+                .putLong(offset)
+                .putInt(length);
+    }
+
+    // --- a client that does not take its answers
+
+    @Test
+    void aClientThatNeverTakesItsAnswersIsDisconnectedInTheEnd() {
+        connect(limits(256, 64 * MIB));
+        client.asks(READ, 64, 32 << 10);
+
+        pass(TIMEOUT.minusSeconds(1));
+        assertThat(queue.state()).isEqualTo(Queue.State.RUNNING);
+        pass(Duration.ofSeconds(3));
+
+        assertThat(queue.state()).isEqualTo(Queue.State.CLOSED);
+        assertThat(slabs.borrowedBytes()).isZero();
+    }
+
+    @Test
+    void aClientThatTakesAByteNowAndThenIsDisconnectedToo() {
+        connect(limits(256, 64 * MIB));
+        client.asks(READ, 64, 32 << 10);
+
+        for (var i = 0; i < 62; i++) {
+            client.takes(1);
+            pass(Duration.ofSeconds(1));
+        }
+
+        assertThat(queue.state()).isEqualTo(Queue.State.CLOSED);
+    }
+
+    @Test
+    void aClientThatTakesItsAnswersSlowlyIsServed() {
+        connect(limits(256, 64 * MIB));
+        client.asks(READ, 64, 32 << 10);
+
+        for (var i = 0; i < 600; i++) {
+            client.takes(4 << 10);
+            pass(Duration.ofSeconds(1));
+        }
+
+        assertThat(client.taken).isEqualTo(64 * (16 + (32 << 10)));
+        assertThat(queue.state()).isEqualTo(Queue.State.RUNNING);
+    }
+
+    @Test
+    void aClientThatTakesEverythingAtTheLastMomentIsForgiven() {
+        connect(limits(256, 64 * MIB));
+        client.asks(READ, 64, 32 << 10);
+        pass(TIMEOUT.minusSeconds(1));
+
+        client.takes(Long.MAX_VALUE);
+        pass(TIMEOUT.multipliedBy(3));
+
+        assertThat(client.taken).isEqualTo(64 * (16 + (32 << 10)));
+        assertThat(queue.state()).isEqualTo(Queue.State.RUNNING);
+    }
+
+    @Test
+    void theTimeOfAClientGoesOnWhileItsQueueMoves() {
+        connect(limits(256, 64 * MIB));
+        client.asks(READ, 64, 32 << 10);
+
+        pass(TIMEOUT.dividedBy(2));
+        queue.change(null, other);
+        pass(TIMEOUT.dividedBy(2).minusSeconds(1));
+        assertThat(queue.state()).isEqualTo(Queue.State.RUNNING);
+        assertThat(queue.loop()).isSameAs(other);
+        pass(Duration.ofSeconds(3));
+
+        assertThat(queue.state()).isEqualTo(Queue.State.CLOSED);
+    }
+
+    // --- a client that asks for more than there is memory for
+
+    /** Each answer is large enough to leave at once, and all slots are in use when it does. */
+    @Test
+    void aQueueThatHadNoSlotsGoesOnWhenAnswersLeaveAtOnce() {
+        connect(limits(4, 64 * MIB), new FaultInjector("slow", FaultPlan.none(1).withDelay(1, Duration.ofMillis(1))));
+        client.takes(Long.MAX_VALUE);
+
+        client.asks(READ, 64, 40 << 10);
+        pass(Duration.ofSeconds(1));
+
+        assertThat(client.taken).isEqualTo(64 * (16 + (40 << 10)));
+    }
+
+    /** Lent by the medium they cost nothing, and without it 200 MiB: a change must not take what a client could not. */
+    @Test
+    void lentReadsThatAreIssuedAgainKeepWithinTheBound() {
+        storeOf = store -> new FaultStore(store, FaultPlan.none(1).withDelay(1, Duration.ofSeconds(1)), storeLoop);
+        volume.replace();
+        connect(limits(256, 33 * MIB));
+        client.asks(WRITE, 64, MIB);
+        client.takes(64 * 16);
+        pass(Duration.ofSeconds(70));
+        assertThat(client.taken).isEqualTo(64 * 16);
+        client.asks(READ, 200, MIB);
+        pass(Duration.ofMillis(500));
+        assertThat(queue.ledger().open()).isEqualTo(200);
+        assertThat(slabs.borrowedBytes()).isLessThan(3 * MIB);
+
+        queue.change(new Route(List.of(new FaultInjector("none", FaultPlan.none(1))), attachment), null);
+        client.takes(Long.MAX_VALUE);
+        var most = 0L;
+        for (var i = 0; i < 300; i++) {
+            pass(Duration.ofMillis(100));
+            most = Math.max(most, slabs.mappedBytes());
+        }
+
+        assertThat(client.taken).isEqualTo(64 * 16 + 200L * (16 + MIB));
+        assertThat(most).as("bytes mapped").isLessThanOrEqualTo(36 * MIB);
+    }
+
+    /** With 33 MiB for all, and 2 MiB in use by the connection itself, not even one fits. */
+    @Test
+    void aLentReadThatIsLargerThanTheBoundIsIssuedAgainAlone() {
+        connect(limits(256, 33 * MIB), new FaultInjector("none", FaultPlan.none(1)));
+        client.asks(WRITE, 64, MIB);
+        client.takes(64 * 16);
+        pass(Duration.ofSeconds(1));
+        storeOf = store -> new FaultStore(store, FaultPlan.none(1).withDelay(1, Duration.ofSeconds(1)), storeLoop);
+        volume.replace();
+        queue.change(new Route(List.of(), attachment), null);
+        pass(Duration.ofSeconds(1));
+        client.asks(READ, 2, 32 * MIB);
+        pass(Duration.ofMillis(1));
+        assertThat(queue.ledger().open()).isEqualTo(2);
+        assertThat(slabs.borrowedBytes()).isLessThan(3 * MIB);
+
+        queue.change(new Route(List.of(new FaultInjector("none", FaultPlan.none(1))), attachment), null);
+        client.takes(Long.MAX_VALUE);
+        var all = 64 * 16 + 2L * (16 + 32 * MIB);
+        // Copies of this size are made by a thread of the medium's, which knows nothing of virtual time.
+        var until = System.nanoTime() + 60_000_000_000L;
+        while (client.taken < all && System.nanoTime() < until) {
+            pass(Duration.ofMillis(1));
+        }
+
+        assertThat(client.taken).isEqualTo(all);
+    }
+
+    // --- a store that is slower than a drain may be
+
+    @Test
+    void aChangeGivesUpASlowStoreOnceAndNotItsSuccessorsToo() {
+        var opened = new int[1];
+        storeOf = store -> {
+            opened[0]++;
+            return new FaultStore(store, FaultPlan.none(1).withDelay(1, Duration.ofSeconds(1)), storeLoop);
+        };
+        volume.replace();
+        connect(limits(256, 64 * MIB));
+        client.takes(Long.MAX_VALUE);
+        client.asks(READ, 4, 4096);
+        pass(Duration.ofMillis(100));
+
+        var changed = queue.change(new Route(List.of(), attachment), null).toCompletableFuture();
+        pass(Duration.ofSeconds(5));
+
+        assertThat(changed).isCompletedWithValueMatching(Queue.Changed::lost);
+        assertThat(client.taken).isEqualTo(4 * (16 + 4096));
+        assertThat(opened).containsExactly(2);
+    }
+
+    // --- a client that leaves
+
+    @Test
+    void aClientThatLeavesInTheMiddleOfALargeWriteIsLetGo() {
+        connect(limits(256, 64 * MIB));
+        var message = ByteBuffer.allocate(28 + MIB);
+        header(message, WRITE, 1, 0, 8 * MIB);
+        client.sends(message.array());
+        pass(Duration.ofSeconds(1));
+        assertThat(medium.allocatedBytes()).as("the write lands in the medium").isEqualTo(8 * MIB);
+        assertThat(queue.ledger().used()).isZero();
+
+        client.leaves();
+        pass(Duration.ofSeconds(1));
+
+        assertThat(queue.state()).isEqualTo(Queue.State.CLOSED);
+        assertThat(slabs.borrowedBytes()).isZero();
+    }
+
+    @Test
+    void aClientThatLeavesWithLentAnswersUnsentIsLetGo() {
+        connect(limits(256, 64 * MIB));
+        client.asks(WRITE, 8, MIB);
+        client.takes(8 * 16);
+        pass(Duration.ofSeconds(1));
+        client.asks(READ, 8, MIB);
+        pass(Duration.ofSeconds(1));
+        assertThat(client.taken).isEqualTo(8 * 16);
+
+        client.leaves();
+        pass(Duration.ofSeconds(1));
+
+        assertThat(queue.state()).isEqualTo(Queue.State.CLOSED);
+    }
+}
