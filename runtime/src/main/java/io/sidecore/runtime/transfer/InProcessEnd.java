@@ -52,7 +52,8 @@ public final class InProcessEnd implements GuestEnd {
 
     /** A slab for a payload, empty. */
     public Slab borrow() {
-        // Bounded by the guest, which has so many requests in flight: a copy must not fail because clients have the memory.
+        // Bounded by the guest, which has so many requests in flight: a copy must not fail because clients have the
+        // memory.
         return pool.borrowBeyond(CHUNK);
     }
 
