@@ -48,7 +48,7 @@ final class Mistakes {
     }
 
     /** {@code file:line}, or the description of what is no file. */
-    private static String where(ConfigOrigin origin) {
+    static String where(ConfigOrigin origin) {
         return LINES.matcher(origin.description()).replaceFirst(":$1");
     }
 }

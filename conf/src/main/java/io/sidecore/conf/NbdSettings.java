@@ -7,7 +7,7 @@ import java.util.List;
  * {@code sidecore.exports.nbd}: the NBD server.
  *
  * @param listen where it accepts connections; not empty, no address twice
- * @param volumes what it exports; not empty, no name twice
+ * @param volumes what it exports from the start on; no name twice
  * @param maxConnections open connections, at most
  * @param handshakeTimeout how long a client may take from connecting to its choice of an export
  * @param placement which loops serve the connections

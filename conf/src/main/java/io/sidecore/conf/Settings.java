@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.function.Supplier;
 
 /**
@@ -33,7 +34,7 @@ public record Settings(
         VifSettings vif,
         Map<String, VolumeSettings> volumes,
         Optional<NbdSettings> nbd) {
-    private static final String ROOT = "sidecore";
+    static final String ROOT = "sidecore";
     private static final String EMBEDDED = "sidecore-default.conf";
     private static final ConfigParseOptions STRICT =
             ConfigParseOptions.defaults().setAllowMissing(false);
@@ -48,7 +49,18 @@ public record Settings(
      * @throws SettingsException naming all mistakes
      */
     public static Settings load(Path file) {
-        return load(file, Runtime.getRuntime().availableProcessors());
+        return load(file, dataDirectory -> Surroundings.UNSEEN);
+    }
+
+    /**
+     * The same, and looks whether it fits this machine.
+     *
+     * @param file in HOCON
+     * @param surroundings what is looked at, when the data directory is known
+     * @throws SettingsException naming all mistakes, those in the file and what does not fit
+     */
+    public static Settings load(Path file, Function<Path, Surroundings> surroundings) {
+        return read(parse(file), new SettingsReader(processors(), surroundings));
     }
 
     /**
@@ -57,7 +69,17 @@ public record Settings(
      * @throws SettingsException naming the mistakes in system properties
      */
     public static Settings embedded() {
-        return embedded(Runtime.getRuntime().availableProcessors());
+        return embedded(dataDirectory -> Surroundings.UNSEEN);
+    }
+
+    /**
+     * The same, and looks whether it fits this machine.
+     *
+     * @param surroundings what is looked at, when the data directory is known
+     * @throws SettingsException naming the mistakes in system properties, and what does not fit
+     */
+    public static Settings embedded(Function<Path, Surroundings> surroundings) {
+        return read(parseEmbedded(), new SettingsReader(processors(), surroundings));
     }
 
     /**
@@ -66,10 +88,30 @@ public record Settings(
      * @throws SettingsException naming all mistakes
      */
     public static Settings read(Config config) {
-        return read(config, Runtime.getRuntime().availableProcessors());
+        return read(config, dataDirectory -> Surroundings.UNSEEN);
+    }
+
+    /**
+     * The same, and looks whether it fits this machine.
+     *
+     * @param config built or parsed
+     * @param surroundings what is looked at, when the data directory is known
+     * @throws SettingsException naming all mistakes, and what does not fit
+     */
+    public static Settings read(Config config, Function<Path, Surroundings> surroundings) {
+        return read(config, new SettingsReader(processors(), surroundings));
+    }
+
+    private static int processors() {
+        return Runtime.getRuntime().availableProcessors();
     }
 
     static Settings load(Path file, int processors) {
+        return read(parse(file), processors);
+    }
+
+    /** A file, with the system properties before it. */
+    static Config parse(Path file) {
         if (!Files.isReadable(file) || Files.isDirectory(file)) {
             String message = Files.isDirectory(file)
                     ? "this is a directory; expected a file"
@@ -83,21 +125,34 @@ public record Settings(
                     + (sections.isEmpty() ? "nothing" : "only " + Spelling.list(sections));
             throw new SettingsException(List.of(new Mistake(file.toString(), "", message)));
         }
-        return read(ConfigFactory.defaultOverrides().withFallback(parsed), processors);
+        return ConfigFactory.defaultOverrides().withFallback(parsed);
     }
 
     static Settings embedded(int processors) {
+        return read(parseEmbedded(), processors);
+    }
+
+    static Config parseEmbedded() {
         Config parsed = ConfigFactory.parseResources(Settings.class.getClassLoader(), EMBEDDED, STRICT);
-        return read(ConfigFactory.defaultOverrides().withFallback(parsed), processors);
+        return ConfigFactory.defaultOverrides().withFallback(parsed);
+    }
+
+    /** With {@code reference.conf} behind it, and everything resolved. */
+    static Config complete(Config config) {
+        return refusing(
+                () -> config.withFallback(ConfigFactory.defaultReferenceUnresolved(Settings.class.getClassLoader()))
+                        .resolve());
     }
 
     static Settings read(Config config, int processors) {
-        Config complete = refusing(
-                () -> config.withFallback(ConfigFactory.defaultReferenceUnresolved(Settings.class.getClassLoader()))
-                        .resolve());
+        return read(config, new SettingsReader(processors, dataDirectory -> Surroundings.UNSEEN));
+    }
+
+    private static Settings read(Config config, SettingsReader reader) {
+        Config complete = complete(config);
         Mistakes mistakes = new Mistakes();
         Section root = new Section("", complete.root(), mistakes);
-        Settings settings = root.at(ROOT).section(new SettingsReader(processors)::settings);
+        Settings settings = root.at(ROOT).section(reader::settings);
         mistakes.throwIfAny();
         return settings;
     }

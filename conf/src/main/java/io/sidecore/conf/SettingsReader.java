@@ -6,6 +6,7 @@ import io.sidecore.conf.InterposerSettings.RateLimit;
 import io.sidecore.conf.NbdSettings.ExportedVolume;
 import io.sidecore.conf.StoreSettings.FileStore;
 import io.sidecore.conf.StoreSettings.MemoryStore;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
@@ -29,6 +30,9 @@ final class SettingsReader {
     private static final Pattern NAME = Pattern.compile("[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}");
     private static final int SECTOR_BYTES = 512;
 
+    /** 4 EiB: also what stands for a size that is wrong. */
+    private static final long LARGEST = 1L << 62;
+
     /** The highest number a core can have: Linux is built for 8192 CPUs at most. */
     private static final int CORE_MAX = 8191;
 
@@ -45,15 +49,19 @@ final class SettingsReader {
             new RateLimit(OptionalLong.empty(), OptionalLong.empty(), Duration.ZERO);
 
     private final int processors;
+    private final Function<Path, Surroundings> look;
+    private Surroundings surroundings = Surroundings.UNSEEN;
 
-    /** {@code processors}: cores of this machine; one at least stays for all that is no sidecore. */
-    SettingsReader(int processors) {
+    /** {@code processors}: cores of this machine; one at least stays for all that is no sidecore. {@code look}: what is looked at, when the data directory is known. */
+    SettingsReader(int processors, Function<Path, Surroundings> look) {
         this.processors = processors;
+        this.look = look;
     }
 
     Settings settings(Section section) {
         Path dataDirectory =
                 section.at("data-directory").text("a path", Path::of).orElse(Path.of(""));
+        surroundings = look.apply(dataDirectory);
         HostSettings host = section.at("host")
                 .section(it -> new HostSettings(it.at("payload-memory").bytes("16 MiB", "16 TiB")));
         CoreSettings cores = section.at("cores").section(this::cores);
@@ -113,7 +121,7 @@ final class SettingsReader {
                 section.at("replay-max").whole(1, 1000));
     }
 
-    private static Map<String, VolumeSettings> volumes(Section section, Path dataDirectory) {
+    private Map<String, VolumeSettings> volumes(Section section, Path dataDirectory) {
         Map<String, VolumeSettings> volumes = new LinkedHashMap<>();
         for (String name : section.names()) {
             Setting volume = section.at(name);
@@ -126,12 +134,12 @@ final class SettingsReader {
         return volumes;
     }
 
-    private static VolumeSettings volume(Section section, Path dataDirectory) {
+    private VolumeSettings volume(Section section, Path dataDirectory) {
         Setting size = section.at("size");
         long sizeBytes = size.isPresent() ? size(size) : 0;
         Map<String, Function<Section, StoreSettings>> stores = Map.of(
                 "memory", store -> memory(store, size.isPresent() ? sizeBytes : size(size)),
-                "file", store -> file(store, dataDirectory));
+                "file", store -> file(store, size, sizeBytes, dataDirectory));
         StoreSettings kept = section.at("store").section(it -> it.variant(stores, new MemoryStore(Long.MAX_VALUE)));
         return new VolumeSettings(sizeBytes, kept);
     }
@@ -144,11 +152,12 @@ final class SettingsReader {
         return sizeBytes;
     }
 
-    private static FileStore file(Section section, Path dataDirectory) {
+    private FileStore file(Section section, Setting size, long sizeBytes, Path dataDirectory) {
         Setting readOnly = section.at("read-only").or(false);
         Setting create = section.at("create");
+        Setting path = section.at("path");
         FileStore file = new FileStore(
-                section.at("path").path(dataDirectory).orElse(Path.of("")),
+                path.path(dataDirectory).orElse(Path.of("")),
                 create.or(!readOnly.yes()).yes(),
                 readOnly.yes(),
                 section.at("direct").or(false).yes(),
@@ -156,7 +165,20 @@ final class SettingsReader {
         if (file.create() && file.readOnly()) {
             create.mistake("an image that is only read cannot be created");
         }
+        look(file, path, size, sizeBytes);
         return file;
+    }
+
+    private void look(FileStore file, Setting path, Setting size, long sizeBytes) {
+        boolean made = file.create() && sizeBytes > 0 && !Files.exists(file.path());
+        if (!file.path().toString().isEmpty() && !made) {
+            surroundings.unreadable(file.path()).ifPresent(why -> path.mistake("image " + file.path() + ": " + why));
+        }
+        OptionalLong present = surroundings.bytes(file.path());
+        if (sizeBytes > 0 && sizeBytes < LARGEST && present.isPresent() && present.getAsLong() != sizeBytes) {
+            size.mistake("expected the " + present.getAsLong() + " bytes of the image " + file.path() + ", found "
+                    + sizeBytes + "; leave the size out to take the image as it is");
+        }
     }
 
     private static MemoryStore memory(Section section, long sizeBytes) {
@@ -168,9 +190,8 @@ final class SettingsReader {
         return new MemoryStore(limitBytes);
     }
 
-    /** Nothing is exported until both lists have an element; one without the other is a mistake. */
-    private static Optional<NbdSettings> nbd(
-            Section section, Path dataDirectory, Set<String> volumes, boolean sidecores) {
+    /** Without an address there is no server, and nothing may be exported. Without a volume there is one: exports may be created while it runs. */
+    private Optional<NbdSettings> nbd(Section section, Path dataDirectory, Set<String> volumes, boolean sidecores) {
         Setting listen = section.at("listen");
         Setting exported = section.at("volumes");
         Setting placement = section.at("placement");
@@ -180,41 +201,43 @@ final class SettingsReader {
                 section.at("max-connections").whole(1, 65536),
                 section.at("handshake-timeout").duration("1 ms", "1 h"),
                 placement.choice(PLACEMENTS, Placement.SHARED),
-                section.at("tls").section(SettingsReader::tls));
+                section.at("tls").section(this::tls));
         boolean listens = !listen.isEmptyList();
         boolean exports = !exported.isEmptyList();
-        // Said of the one that the user wrote: the empty one may stand in reference.conf.
+        // Said of the one that the user wrote: the empty list stands in reference.conf.
         if (exports && !listens) {
             exported.mistake("there is no address to reach them; expected listen = [\"127.0.0.1:10809\"] or similar");
-        }
-        if (listens && !exports) {
-            listen.mistake("there is nothing to serve; expected volumes = [NAME]");
         }
         if (nbd.placement() == Placement.SIDECORE && !sidecores) {
             placement.mistake(
                     "a sidecore is needed, but sidecore.cores.service names none; set it to 1, or use shared");
         }
-        return listens && exports ? Optional.of(nbd) : Optional.empty();
+        return listens ? Optional.of(nbd) : Optional.empty();
     }
 
-    /** The files are looked at when the host starts: they may change as long as it runs. */
-    private static TlsSettings tls(Section section) {
+    /** What is in the files is looked at when the host starts: they may change as long as it runs. */
+    private TlsSettings tls(Section section) {
         TlsSettings.Mode mode = section.at("mode").choice(TLS_MODES, TlsSettings.Mode.OFF);
         Setting certificate = section.at("certificate");
         Setting key = section.at("key");
         Setting clientCa = section.at("client-ca");
         boolean wanted = mode != TlsSettings.Mode.OFF;
-        Optional<Path> certificatePath =
-                wanted || certificate.isPresent() ? certificate.path(Path.of("")) : Optional.empty();
-        Optional<Path> keyPath = wanted || key.isPresent() ? key.path(Path.of("")) : Optional.empty();
-        Optional<Path> clientCaPath = clientCa.isPresent() ? clientCa.path(Path.of("")) : Optional.empty();
+        Optional<Path> certificatePath = wanted || certificate.isPresent() ? readable(certificate) : Optional.empty();
+        Optional<Path> keyPath = wanted || key.isPresent() ? readable(key) : Optional.empty();
+        Optional<Path> clientCaPath = clientCa.isPresent() ? readable(clientCa) : Optional.empty();
         return wanted && certificatePath.isPresent() && keyPath.isPresent()
                 ? new TlsSettings(
                         mode, Optional.of(new TlsSettings.Files(certificatePath.get(), keyPath.get(), clientCaPath)))
                 : TlsSettings.NONE;
     }
 
-    private static List<ListenAddress> addresses(Setting list, Path dataDirectory) {
+    private Optional<Path> readable(Setting file) {
+        Optional<Path> path = file.path(Path.of(""));
+        path.ifPresent(named -> surroundings.unreadable(named).ifPresent(why -> file.mistake(named + ": " + why)));
+        return path;
+    }
+
+    private List<ListenAddress> addresses(Setting list, Path dataDirectory) {
         Set<ListenAddress> seen = new HashSet<>();
         return list.elements().stream()
                 .flatMap(element -> element
@@ -222,6 +245,12 @@ final class SettingsReader {
                             ListenAddress address = ListenAddress.parse(text, dataDirectory);
                             boolean anyPort = address instanceof ListenAddress.Tcp tcp && tcp.port() == 0;
                             return anyPort ? address : once(address, seen);
+                        })
+                        .map(address -> {
+                            surroundings
+                                    .unavailable(address)
+                                    .ifPresent(why -> element.mistake("cannot listen on " + address + ": " + why));
+                            return address;
                         })
                         .stream())
                 .toList();

@@ -3,20 +3,26 @@ package io.sidecore.conf;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.stream.Collectors;
 
 /** Finds the word that was probably meant. */
-final class Spelling {
+public final class Spelling {
     private Spelling() {}
 
     /** A clause for the end of a message: the nearest valid word, or all of them when none is near. */
-    static String hint(String word, Collection<String> valid) {
+    public static String hint(String word, Collection<String> valid) {
+        return nearest(word, valid)
+                .map(nearest -> "; did you mean \"" + nearest + "\"?")
+                .orElseGet(() -> "; " + (valid.isEmpty() ? "there is none" : "known here: " + list(valid)));
+    }
+
+    /** The valid word that is nearest, if one is near. */
+    public static Optional<String> nearest(String word, Collection<String> valid) {
         return valid.stream()
                 .filter(candidate -> near(word, candidate))
                 .min(Comparator.comparingInt((String candidate) -> distance(word, candidate))
-                        .thenComparing(Comparator.naturalOrder()))
-                .map(nearest -> "; did you mean \"" + nearest + "\"?")
-                .orElseGet(() -> "; " + (valid.isEmpty() ? "there is none" : "known here: " + list(valid)));
+                        .thenComparing(Comparator.naturalOrder()));
     }
 
     static String list(Collection<String> words) {

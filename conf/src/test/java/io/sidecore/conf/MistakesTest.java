@@ -160,7 +160,6 @@ class MistakesTest {
                 "cores.service = [0,1,2,3]| expected at most 3 core numbers (this machine has 4 cores and one stays for the"
                         + " rest), found 4",
                 "exports = []             | expected a section { }, found []",
-                "exports.nbd.listen = [\"a:1\"] | there is nothing to serve; expected volumes = [NAME]",
             })
     void oneMistakeIsReportedOnce(String line, String message) {
         Path file = file("sidecore." + line);

@@ -10,34 +10,42 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** Interposers as configured. */
-final class Interposers {
+public final class Interposers {
     private Interposers() {}
 
     /** In the order configured, the first one nearest to the guest; named by type and position. */
     static List<Interposer> of(List<InterposerSettings> settings) {
         var interposers = new ArrayList<Interposer>();
         for (var one : settings) {
-            var number = interposers.size();
-            interposers.add(
-                    switch (one) {
-                        case InterposerSettings.RateLimit limit ->
-                            new RateLimit(
-                                    "rate-limit-" + number,
-                                    limit.iops().orElse(0),
-                                    limit.bytesPerSecond().orElse(0),
-                                    limit.burst());
-                        case InterposerSettings.FaultPlan faults ->
-                            new FaultInjector(
-                                    "fault-plan-" + number,
-                                    new FaultPlan(
-                                            faults.seed(),
-                                            faults.delayRatio(),
-                                            faults.delay(),
-                                            faults.errorRatio(),
-                                            Errno.valueOf(faults.errno().name()),
-                                            faults.hangRatio()));
-                    });
+            interposers.add(of(type(one) + "-" + interposers.size(), one));
         }
         return interposers;
+    }
+
+    /** One, under a name that is unique in its VIF. */
+    public static Interposer of(String name, InterposerSettings settings) {
+        return switch (settings) {
+            case InterposerSettings.RateLimit limit ->
+                new RateLimit(
+                        name, limit.iops().orElse(0), limit.bytesPerSecond().orElse(0), limit.burst());
+            case InterposerSettings.FaultPlan faults ->
+                new FaultInjector(
+                        name,
+                        new FaultPlan(
+                                faults.seed(),
+                                faults.delayRatio(),
+                                faults.delay(),
+                                faults.errorRatio(),
+                                Errno.valueOf(faults.errno().name()),
+                                faults.hangRatio()));
+        };
+    }
+
+    /** What a file calls it. */
+    public static String type(InterposerSettings settings) {
+        return switch (settings) {
+            case InterposerSettings.RateLimit limit -> "rate-limit";
+            case InterposerSettings.FaultPlan faults -> "fault-plan";
+        };
     }
 }

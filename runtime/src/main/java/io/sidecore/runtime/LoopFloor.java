@@ -6,6 +6,8 @@ import io.sidecore.actors.core.Topology;
 import io.sidecore.conf.LoopSettings;
 import io.sidecore.devices.linux.Affinity;
 import io.sidecore.devices.linux.RunDelay;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.OptionalInt;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -17,6 +19,7 @@ final class LoopFloor {
     private final LoopSettings settings;
     private final String host;
     private final Affinity affinity = Affinity.ofThisMachine();
+    private final Map<Integer, Integer> made = new HashMap<>();
 
     /** @param host tells the loops of several hosts in one JVM apart */
     LoopFloor(LoopSettings settings, String host) {
@@ -31,7 +34,9 @@ final class LoopFloor {
 
     /** The loop of a sidecore. Where pinning is impossible it runs all the same, and says so. */
     CoreLoop pinned(Topology.Core core) {
-        return loop(host + "-core-" + core.id(), OptionalInt.of(core.id()));
+        var times = made.merge(core.id(), 1, Integer::sum);
+        // A dispatcher has the loop's name, and outlives the loop.
+        return loop(host + "-core-" + core.id() + (times == 1 ? "" : "-" + times), OptionalInt.of(core.id()));
     }
 
     private CoreLoop loop(String name, OptionalInt core) {

@@ -3,54 +3,36 @@ package io.sidecore.runtime;
 import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.SettingsException;
+import io.sidecore.runtime.cli.Cli;
+import io.sidecore.runtime.control.ControlClient;
+import io.sidecore.runtime.control.ManagedHost;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
 
-/** The command line. */
-@Command(
-        name = "sidecore",
-        description = "The virtualization runtime of the JVM.",
-        mixinStandardHelpOptions = true,
-        versionProvider = Main.Version.class,
-        subcommands = Main.Run.class,
-        synopsisSubcommandLabel = "COMMAND")
+/** Where the program begins. */
 public final class Main {
     private Main() {}
 
     /** Runs a command and exits with its code: 0 done, 1 it failed, 2 the configuration or the command is wrong. */
     public static void main(String[] args) {
-        var line = new CommandLine(new Main());
-        if (args.length == 0) {
-            line.usage(System.out);
-            return;
-        }
-        System.exit(line.execute(args));
-    }
-
-    /** The version in the jar's manifest. */
-    static final class Version implements CommandLine.IVersionProvider {
-        @Override
-        public String[] getVersion() {
-            var version = Main.class.getPackage().getImplementationVersion();
-            return new String[] {"sidecore " + (version == null ? "(unpackaged)" : version)};
-        }
+        System.exit(Cli.execute(Run::new, args));
     }
 
     /** {@code sidecore run}. */
     @Command(
             name = "run",
-            description = "Runs a host until Ctrl-C or SIGTERM.",
             mixinStandardHelpOptions = true,
+            description = "Runs a host until Ctrl-C or SIGTERM.",
             footerHeading = "%nExamples:%n",
             footer = {
                 "  sidecore run                               serve a 1 GiB memory disk on 127.0.0.1:10809",
                 "  sidecore run conf/examples/memory-disk.conf   serve what a file declares",
-                "  nbdinfo nbd://127.0.0.1:10809/scratch      look at it from another terminal"
+                "  sidecore status                            look at it from another terminal",
+                "  nbdinfo nbd://127.0.0.1:10809/scratch      look at its disk"
             })
     static final class Run implements Callable<Integer> {
         @Parameters(
@@ -61,9 +43,10 @@ public final class Main {
 
         @Override
         public Integer call() throws InterruptedException {
-            Sidecore host;
+            ManagedHost managed;
             try {
-                host = Sidecore.start(file.map(Settings::load).orElseGet(Settings::embedded));
+                managed = ManagedHost.start(file.map(named -> Settings.load(named, ControlClient::surroundings))
+                        .orElseGet(() -> Settings.embedded(ControlClient::surroundings)));
             } catch (SettingsException e) {
                 System.err.println(e.getMessage());
                 return 2;
@@ -76,14 +59,14 @@ public final class Main {
                     .addShutdownHook(new Thread(
                             () -> {
                                 System.out.println("stopping ...");
-                                host.close();
+                                managed.close();
                                 System.out.println("stopped.");
                                 System.out.flush();
                                 // A stop that was asked for and went well is a success, whatever signal asked for it.
-                                Runtime.getRuntime().halt(host.closedWell() ? 0 : 1);
+                                Runtime.getRuntime().halt(managed.closedWell() ? 0 : 1);
                             },
                             "sidecore-stop"));
-            announce(host);
+            announce(managed.host());
             stopped.await();
             return 0;
         }
@@ -105,7 +88,11 @@ public final class Main {
                                                             .toList())));
             host.notes().forEach(note -> out.append("note: ").append(note).append(System.lineSeparator()));
             if (host.uris().isEmpty()) {
-                out.append("It serves nothing: the configuration has no exports.%n".formatted());
+                out.append(
+                        host.settings().nbd().isPresent()
+                                ? "It serves nothing yet: sidecore volume create and export create change that.%n"
+                                        .formatted()
+                                : "It serves nothing: the configuration has no exports.%n".formatted());
             } else {
                 out.append("It serves%n".formatted());
                 host.uris().forEach(uri -> out.append("  ").append(uri).append(System.lineSeparator()));
@@ -122,6 +109,8 @@ public final class Main {
                     out.append("  qemu-system-x86_64 -drive 'file=%s,format=raw,if=virtio'%n".formatted(uri));
                 }
             }
+            out.append("Manage it from another terminal with: sidecore status, volume, export, top (sidecore --help).%n"
+                    .formatted());
             out.append("Stop it with Ctrl-C.");
             System.out.println(out);
         }

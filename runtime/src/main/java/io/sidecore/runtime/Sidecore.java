@@ -14,6 +14,7 @@ import io.sidecore.actors.core.Topology;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
 import io.sidecore.conf.NbdSettings;
+import io.sidecore.conf.Placement;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.StoreSettings;
 import io.sidecore.conf.TlsSettings;
@@ -31,9 +32,13 @@ import io.sidecore.devices.tls.TlsFiles;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Deque;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
@@ -41,6 +46,8 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.Behavior;
@@ -82,6 +89,7 @@ public final class Sidecore implements AutoCloseable {
     private ActorSystem<SpawnProtocol.Command> system;
     private TlsSettings.Mode tlsMode = TlsSettings.Mode.OFF;
     private Topology topology;
+    private LoopFloor floor;
     private Loops loops;
     private volatile boolean closedWell = true;
 
@@ -96,9 +104,20 @@ public final class Sidecore implements AutoCloseable {
      * @throws HostException if something of it cannot be served: what was started is stopped again
      */
     public static Sidecore start(Settings settings) {
+        return start(settings, storage -> List.of());
+    }
+
+    /**
+     * Starts what the settings declare, and something besides.
+     *
+     * @param settings what is declared
+     * @param besides makes it when all that is declared is there, and before clients can connect; what it returns is added to the {@link #notes}
+     * @throws HostException if something of it cannot be served: what was started is stopped again
+     */
+    public static Sidecore start(Settings settings, Function<StorageService, List<String>> besides) {
         var host = new Sidecore(settings);
         try {
-            host.start();
+            host.start(besides);
             return host;
         } catch (RuntimeException | Error e) {
             host.close();
@@ -106,12 +125,15 @@ public final class Sidecore implements AutoCloseable {
         }
     }
 
-    private void start() {
+    private void start(Function<StorageService, List<String>> besides) {
         topology = Topology.ofThisMachine();
         resources.push(slabs);
         resources.push(storage::close);
         settings.volumes().forEach(storage::create);
         startCores();
+        resources.push(this::endExports);
+        settings.nbd().ifPresent(nbd -> nbd.volumes().forEach(exported -> storage.export(exported, nbd.placement())));
+        notes.addAll(besides.apply(storage));
         settings.nbd().ifPresent(this::serveNbd);
     }
 
@@ -128,7 +150,7 @@ public final class Sidecore implements AutoCloseable {
 
     private void startCores() {
         var plan = new CorePlan(settings.cores(), topology);
-        var floor = new LoopFloor(settings.loop(), "h" + NUMBER.incrementAndGet());
+        floor = new LoopFloor(settings.loop(), "h" + NUMBER.incrementAndGet());
         var shared = floor.shared();
         var service = plan.service().stream().map(floor::pinned).toList();
         loops = new Loops(shared, service);
@@ -145,7 +167,7 @@ public final class Sidecore implements AutoCloseable {
             var loop = sidecore >= 0 ? Optional.of(service.get(sidecore)) : Optional.<CoreLoop>empty();
             cores.add(spawn(PhysicalCore.Command.class, PhysicalCore.create(core, role, loop), "core-" + core.id()));
         }
-        var watch = new LoopWatch(loops.all().toList(), settings.loop().blockedAfter());
+        var watch = new LoopWatch(() -> loops.all().toList(), settings.loop().blockedAfter());
         resources.push(watch);
         notes.addAll(plan.notes());
     }
@@ -188,8 +210,6 @@ public final class Sidecore implements AutoCloseable {
                         tlsMode == TlsSettings.Mode.REQUIRE),
                 slabs,
                 this::connect);
-        resources.push(this::endExports);
-        nbd.volumes().forEach(exported -> storage.export(exported, nbd.placement()));
         resources.push(listener);
         for (var address : nbd.listen()) {
             var bound = NbdAddress.bind(address);
@@ -220,7 +240,7 @@ public final class Sidecore implements AutoCloseable {
     private VirtualInterface.Definition definition(StorageService.Definition of) {
         return new VirtualInterface.Definition(
                 of.id(),
-                "nbd",
+                of.id().substring(0, Math.max(0, of.id().indexOf('/'))),
                 of.route(),
                 of.placement(),
                 settings.vif(),
@@ -290,16 +310,35 @@ public final class Sidecore implements AutoCloseable {
 
     /** Where clients find what is served: one URI for each export and address. */
     public List<String> uris() {
+        return uris(storage.exports().keySet());
+    }
+
+    /** Where clients find one export. */
+    public List<String> uris(String export) {
+        return uris(List.of(export));
+    }
+
+    private List<String> uris(Collection<String> exports) {
         var all = new ArrayList<String>();
         for (var address : addresses) {
             if (tlsMode != TlsSettings.Mode.REQUIRE) {
-                storage.exports().keySet().forEach(export -> all.add(address.uri(export)));
+                exports.forEach(export -> all.add(address.uri(export)));
             }
             if (tlsMode != TlsSettings.Mode.OFF) {
-                storage.exports().keySet().forEach(export -> all.add(address.tlsUri(export)));
+                exports.forEach(export -> all.add(address.tlsUri(export)));
             }
         }
         return all;
+    }
+
+    /** What it was started with. */
+    public Settings settings() {
+        return settings;
+    }
+
+    /** The memory from which its queues take payloads. */
+    public SlabPool slabs() {
+        return slabs;
     }
 
     /** Its storage service: volumes and exports, which come and go while it runs. */
@@ -345,6 +384,105 @@ public final class Sidecore implements AutoCloseable {
                                 core, PhysicalCore.Command.Inspect::new, PATIENCE, system.scheduler()),
                         "core"))
                 .toList();
+    }
+
+    /**
+     * Gives a core another role while everything is served on. A core that becomes a sidecore serves what is placed on sidecores from now on; the queues of one that no longer is are moved first.
+     *
+     * @param id the number that the operating system gives to it
+     * @param role {@link PhysicalCore.Role#SERVICE} or {@link PhysicalCore.Role#SHARED}
+     * @return what it is now; the same as before if it has that role already
+     * @throws HostException if there is no such core, it cannot have that role, or its queues cannot be moved: it then has the former role
+     */
+    public PhysicalCore.Status assign(int id, PhysicalCore.Role role) {
+        synchronized (cores) {
+            var core = cores().stream()
+                    .filter(status -> status.core().id() == id)
+                    .findFirst()
+                    .orElseThrow(() -> new HostException("there is no core " + id + " on line here; there are "
+                            + topology.cores().stream()
+                                    .map(one -> Integer.toString(one.id()))
+                                    .collect(Collectors.joining(", "))));
+            if (core.role() == role) {
+                return core;
+            }
+            var status = switch (role) {
+                case SERVICE -> serve(core.core());
+                case SHARED -> release(core);
+                case GUEST ->
+                    throw new HostException("no core can be given to guests: there are none yet that need one");
+            };
+            events.add(
+                    "core",
+                    Integer.toString(id),
+                    "changed",
+                    "role " + role.name().toLowerCase(Locale.ROOT));
+            return status;
+        }
+    }
+
+    private PhysicalCore.Status serve(Topology.Core core) {
+        if (!core.allowed()) {
+            throw new HostException("this process may not use core " + core.id());
+        }
+        if (loops.service().size() + 1 >= topology.usableCores()) {
+            throw new HostException(
+                    "this process may use %d cores, and one is left for everything else: no further sidecore"
+                            .formatted(topology.usableCores()));
+        }
+        var loop = floor.pinned(core);
+        LoopDispatcher.install(system.classicSystem(), loop);
+        var status = assign(core, PhysicalCore.Role.SERVICE, Optional.of(loop));
+        loops.add(loop);
+        return status;
+    }
+
+    private PhysicalCore.Status release(PhysicalCore.Status core) {
+        var loop = loops.named(core.loop().orElseThrow()).orElseThrow();
+        var vifs = storage.vifs().values();
+        if (loops.service().size() == 1) {
+            refuseIfPlaced(vifs, core.core());
+        }
+        loops.remove(loop);
+        try {
+            // All are told before any is waited for. Who connects meanwhile does not come to this loop any more.
+            var moves = vifs.stream()
+                    .map(vif -> vif.vacate(loop).toCompletableFuture())
+                    .toList();
+            CompletableFuture.allOf(moves.toArray(CompletableFuture[]::new)).join();
+        } catch (CompletionException e) {
+            loops.add(loop);
+            throw new HostException(
+                    "core " + core.core().id() + ": " + e.getCause().getMessage(), e.getCause());
+        }
+        var status = assign(core.core(), PhysicalCore.Role.SHARED, Optional.empty());
+        try {
+            loop.join(PATIENCE);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        return status;
+    }
+
+    /** The last sidecore: what is placed on sidecores would be served elsewhere, against its word. */
+    private static void refuseIfPlaced(Collection<VifHandle> vifs, Topology.Core core) {
+        for (var vif : vifs) {
+            if (await(vif.inspect(), "VIF " + vif.id()).placement() == Placement.SIDECORE) {
+                throw new HostException("core " + core.id() + " is the last sidecore, and VIF " + vif.id()
+                        + " is placed on sidecores; place it shared first");
+            }
+        }
+    }
+
+    private PhysicalCore.Status assign(Topology.Core core, PhysicalCore.Role role, Optional<CoreLoop> loop) {
+        var actor = cores.get(topology.cores().indexOf(core));
+        return await(
+                AskPattern.<PhysicalCore.Command, PhysicalCore.Status>ask(
+                        actor,
+                        replyTo -> new PhysicalCore.Command.Assign(role, loop, replyTo),
+                        PATIENCE,
+                        system.scheduler()),
+                "core " + core.id());
     }
 
     /** Messages that actors of this host have received so far. */

@@ -3,9 +3,11 @@ package io.sidecore.runtime;
 import io.sidecore.actors.block.Medium;
 import io.sidecore.actors.block.MediumException;
 import io.sidecore.actors.vif.AttachmentRefusedException;
+import io.sidecore.actors.vif.GuestEnd;
 import io.sidecore.actors.vif.Route;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
+import io.sidecore.conf.AttachMode;
 import io.sidecore.conf.NbdSettings.ExportedVolume;
 import io.sidecore.conf.Placement;
 import io.sidecore.conf.VolumeSettings;
@@ -16,6 +18,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -37,6 +40,9 @@ public final class StorageService {
     private final Map<String, Held> volumes = new LinkedHashMap<>();
     /** Looked into by loops, which must not wait for the lock. */
     private final Map<String, Exported> exports = new ConcurrentSkipListMap<>();
+
+    /** The VIFs of guests inside this process, by id. */
+    private final Map<String, VifHandle> insiders = new ConcurrentSkipListMap<>();
 
     private final List<NbdExport> served = new CopyOnWriteArrayList<>();
 
@@ -218,6 +224,46 @@ public final class StorageService {
                 .toCompletableFuture();
     }
 
+    // --- guests inside
+
+    /**
+     * Attaches a volume to a guest inside this process, such as one that copies it.
+     *
+     * @param id of the VIF that is made for it
+     * @param end through which the guest reads and writes
+     * @throws HostException if there is such a VIF, there is no such volume, or it is held by another in a way that does not go with {@code mode}
+     */
+    public synchronized VifHandle enter(String id, String volume, AttachMode mode, GuestEnd end) {
+        if (vifs().containsKey(id)) {
+            throw new HostException("there is a VIF " + id + " already");
+        }
+        var entered = existing(volume);
+        try {
+            var route = new Route(List.of(), entered.attach(id, mode));
+            var vif = spawner.apply(definitions.apply(new Definition(id, route, Placement.SHARED)));
+            insiders.put(id, vif);
+            vif.connect(end);
+            return vif;
+        } catch (AttachmentRefusedException e) {
+            throw new HostException(e.getMessage(), e);
+        }
+    }
+
+    /** Ends what {@link #enter} began; completed when the volume is free again. Nothing happens if there is no such guest. */
+    public synchronized CompletableFuture<Void> leave(String id, String reason) {
+        var vif = insiders.remove(id);
+        return vif == null
+                ? CompletableFuture.completedFuture(null)
+                : vif.destroy(reason).<Void>thenApply(done -> null).toCompletableFuture();
+    }
+
+    /** All VIFs of this service by id: those of exports and those of guests inside. */
+    public Map<String, VifHandle> vifs() {
+        var all = new TreeMap<String, VifHandle>(insiders);
+        exports.values().forEach(exported -> all.put(exported.vif().id(), exported.vif()));
+        return Collections.unmodifiableMap(all);
+    }
+
     /** What clients can choose at present; a live view. */
     List<NbdExport> served() {
         return served;
@@ -232,6 +278,9 @@ public final class StorageService {
         exports.values()
                 .forEach(e -> ended.add(e.vif().destroy("the host is stopping").toCompletableFuture()));
         exports.clear();
+        insiders.values()
+                .forEach(vif -> ended.add(vif.destroy("the host is stopping").toCompletableFuture()));
+        insiders.clear();
         return CompletableFuture.allOf(ended.toArray(CompletableFuture[]::new));
     }
 

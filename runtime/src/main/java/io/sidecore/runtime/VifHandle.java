@@ -1,5 +1,6 @@
 package io.sidecore.runtime;
 
+import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.vif.GuestEnd;
 import io.sidecore.actors.vif.Interposer;
 import io.sidecore.actors.vif.VirtualInterface;
@@ -55,6 +56,11 @@ public final class VifHandle {
     /** Places all queues anew. */
     public CompletionStage<VirtualInterface.Done> place(Placement placement) {
         return change(replyTo -> new Command.Place(placement, replyTo));
+    }
+
+    /** Moves the queues that are on a loop elsewhere; the loop must be none of the host's any more. */
+    CompletionStage<VirtualInterface.Done> vacate(CoreLoop loop) {
+        return change(replyTo -> new Command.Vacate(loop, replyTo));
     }
 
     /** Brings a guest's end; it is closed if the VIF has ended. */

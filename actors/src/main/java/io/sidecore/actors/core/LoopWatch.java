@@ -2,7 +2,10 @@ package io.sidecore.actors.core;
 
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -11,19 +14,18 @@ import org.slf4j.LoggerFactory;
 public final class LoopWatch implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(LoopWatch.class);
 
-    private final List<CoreLoop> loops;
-    private final long[] seen;
-    private final boolean[] reported;
+    private final Supplier<List<CoreLoop>> loops;
+    private final Map<CoreLoop, Look> looks = new HashMap<>();
     private final Duration bound;
     private final Count reports = new Count();
     private final Thread thread;
 
-    /** Watches the loops from now on. */
-    public LoopWatch(List<CoreLoop> loops, Duration bound) {
-        this.loops = List.copyOf(loops);
-        this.seen = new long[loops.size()];
-        Arrays.fill(seen, -1);
-        this.reported = new boolean[loops.size()];
+    /** In which task a loop was found, and whether that was reported. */
+    private record Look(long task, boolean reported) {}
+
+    /** Watches the loops that there are at each time, from now on. */
+    public LoopWatch(Supplier<List<CoreLoop>> loops, Duration bound) {
+        this.loops = loops;
         this.bound = bound;
         this.thread = Thread.ofPlatform().daemon().name("sidecore-loop-watch").unstarted(this::watch);
         thread.start();
@@ -41,18 +43,18 @@ public final class LoopWatch implements AutoCloseable {
             } catch (InterruptedException e) {
                 return;
             }
-            for (var i = 0; i < seen.length; i++) {
-                look(i);
-            }
+            var present = loops.get();
+            looks.keySet().retainAll(present);
+            present.forEach(this::look);
         }
     }
 
-    private void look(int i) {
-        var loop = loops.get(i);
+    private void look(CoreLoop loop) {
+        var last = looks.getOrDefault(loop, new Look(-1, false));
         var task = loop.runningTask();
         // Still in the task of the last look: it has lasted a whole bound.
-        var held = task != 0 && task == seen[i];
-        if (held && !reported[i]) {
+        var held = task != 0 && task == last.task();
+        if (held && !last.reported()) {
             var stack = loop.thread() == null
                     ? new StackTraceElement[0]
                     : loop.thread().getStackTrace();
@@ -65,8 +67,7 @@ public final class LoopWatch implements AutoCloseable {
                         Arrays.stream(stack).map(frame -> "\tat " + frame).collect(Collectors.joining("\n")));
             }
         }
-        reported[i] = held;
-        seen[i] = task;
+        looks.put(loop, new Look(task, held));
     }
 
     @Override

@@ -24,6 +24,9 @@ public final class PhysicalCore {
     public sealed interface Command {
         /** Asks for the core's state. */
         record Inspect(ActorRef<Status> replyTo) implements Command {}
+
+        /** From now on this is its role; its loop, if the role has one, is started, and the former one told to stop. */
+        record Assign(Role role, Optional<CoreLoop> loop, ActorRef<Status> replyTo) implements Command {}
     }
 
     /**
@@ -52,6 +55,13 @@ public final class PhysicalCore {
                             .orElse(0.0);
                     inspect.replyTo().tell(new Status(core, role, loop.map(CoreLoop::name), Math.min(1, busy)));
                     return Behaviors.same();
+                })
+                .onMessage(Command.Assign.class, assign -> {
+                    loop.ifPresent(CoreLoop::stop);
+                    var next = serving(context, core, assign.role(), assign.loop(), System.nanoTime());
+                    assign.replyTo()
+                            .tell(new Status(core, assign.role(), assign.loop().map(CoreLoop::name), 0));
+                    return next;
                 })
                 .build();
     }

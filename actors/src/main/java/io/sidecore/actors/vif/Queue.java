@@ -350,6 +350,7 @@ public final class Queue implements ServiceEnd {
     void answer(Request chain, int of) {
         stages.lap(Stages.INTERPOSE);
         var answered = 0;
+        var bytes = 0L;
         while (chain != null) {
             var following = chain.unlink();
             if (of != generation) {
@@ -362,13 +363,14 @@ public final class Queue implements ServiceEnd {
             } else if (ledger.answer(chain, of)) {
                 batch.add(chain);
                 answered++;
+                bytes += chain.error() == Errno.OK ? chain.payloadBytes() : 0;
             }
             chain = following;
         }
         if (answered > 0) {
             brokenInARow = 0;
             loop.counters().requests.add(answered);
-            stages.answered(loop.taskNumber(), answered);
+            stages.answered(loop.taskNumber(), answered, bytes);
             deliver(batch.take());
         }
         if (reopen) {

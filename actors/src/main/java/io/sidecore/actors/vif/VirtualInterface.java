@@ -6,6 +6,7 @@ import io.sidecore.conf.Placement;
 import io.sidecore.conf.VifSettings;
 import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -55,6 +56,9 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
         /** Places all queues anew. */
         record Place(Placement placement, ActorRef<StatusReply<Done>> replyTo) implements Command {}
 
+        /** Moves the queues that are on a loop, or on their way there, to where those belong that connect now. The loop must be none of the host's any more. */
+        record Vacate(CoreLoop loop, ActorRef<StatusReply<Done>> replyTo) implements Command {}
+
         /** Asks for its state. */
         record Inspect(ActorRef<Status> replyTo) implements Command {}
 
@@ -72,16 +76,27 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
     /** A queue as seen from outside. */
     public record QueueStatus(String name, String loop, Queue.State state, int generation, Stages stages) {}
 
-    /** A VIF as seen from outside. */
+    /**
+     * A VIF as seen from outside.
+     *
+     * @param interposers their names, the first one nearest to the guest
+     * @param chain the interposers themselves, for changes that need no stall
+     */
     public record Status(
             String id,
             DeviceClass deviceClass,
             String owner,
             State state,
             Placement placement,
-            String volume,
+            Attachment attachment,
             List<String> interposers,
-            List<QueueStatus> queues) {}
+            List<Interposer> chain,
+            List<QueueStatus> queues) {
+        /** The name of the volume that it holds. */
+        public String volume() {
+            return attachment.volume().name();
+        }
+    }
 
     /**
      * What a VIF is made of.
@@ -106,6 +121,10 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
     private final Definition definition;
     private final LifeCycle<State> life;
     private final Map<String, Queue> queues = new LinkedHashMap<>();
+
+    /** On which loop each queue is, or will be when the changes are done that it was told of. */
+    private final Map<String, CoreLoop> assigned = new HashMap<>();
+
     private final List<ActorRef<StatusReply<Done>>> destroyers = new ArrayList<>();
     private Route route;
     private Placement placement;
@@ -132,6 +151,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
                 .onMessage(Command.Remove.class, this::remove)
                 .onMessage(Command.Move.class, this::move)
                 .onMessage(Command.Place.class, this::place)
+                .onMessage(Command.Vacate.class, this::vacate)
                 .onMessage(Command.Inspect.class, this::inspect)
                 .onMessage(Command.Destroy.class, this::destroy)
                 .onMessage(QueueClosed.class, this::queueClosed)
@@ -146,10 +166,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
             return this;
         }
         var number = queueNumber++;
-        var loop = definition
-                .loops()
-                .place(placement, number)
-                .orElse(definition.loops().shared());
+        var loop = loopOf(number);
         var self = getContext().getSelf();
         var closed = new Queue[1];
         var queue = new Queue(
@@ -162,6 +179,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
                 () -> self.tell(new QueueClosed(closed[0])));
         closed[0] = queue;
         queues.put(queue.name(), queue);
+        assigned.put(queue.name(), loop);
         getContext().getLog().debug("{} serves on loop {}", queue.name(), loop.name());
         queue.start();
         return this;
@@ -231,7 +249,12 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
                     "there is no loop " + move.loop() + "; there are "
                             + definition.loops().all().map(CoreLoop::name).toList());
         }
-        return apply(List.of(queue.change(null, loop.get())), move.replyTo(), () -> {});
+        return apply(List.of(assign(queue, loop.get())), move.replyTo(), () -> {});
+    }
+
+    private CompletionStage<Queue.Changed> assign(Queue queue, CoreLoop loop) {
+        assigned.put(queue.name(), loop);
+        return queue.change(null, loop);
     }
 
     private Behavior<Command> place(Command.Place place) {
@@ -241,12 +264,22 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
         placement = place.placement();
         var n = new int[1];
         return apply(
+                queues.values().stream().map(q -> assign(q, loopOf(n[0]++))).toList(), place.replyTo(), () -> {});
+    }
+
+    /** The loop of the {@code n}-th queue. */
+    private CoreLoop loopOf(int n) {
+        return definition.loops().place(placement, n).orElse(definition.loops().shared());
+    }
+
+    private Behavior<Command> vacate(Command.Vacate vacate) {
+        var n = new int[1];
+        return apply(
                 queues.values().stream()
-                        .map(q -> q.change(
-                                null,
-                                definition.loops().place(placement, n[0]++).orElseThrow()))
+                        .filter(q -> assigned.get(q.name()) == vacate.loop())
+                        .map(q -> assign(q, loopOf(n[0]++)))
                         .toList(),
-                place.replyTo(),
+                vacate.replyTo(),
                 () -> {});
     }
 
@@ -285,8 +318,9 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
                         definition.owner(),
                         life.state(),
                         placement,
-                        route.volume().name(),
+                        route.attachment(),
                         route.interposers().stream().map(Interposer::name).toList(),
+                        route.interposers(),
                         queues.values().stream()
                                 .map(q -> new QueueStatus(
                                         q.name(), q.loop().name(), q.state(), q.generation(), q.stages()))
@@ -305,6 +339,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
 
     private Behavior<Command> queueClosed(QueueClosed closed) {
         queues.remove(closed.queue().name());
+        assigned.remove(closed.queue().name());
         return life.is(State.DESTROYING) ? endIfEmpty() : this;
     }
 

@@ -459,7 +459,7 @@ class CoreLoopTest {
 
     @Test
     void aTaskThatHoldsTheLoopIsReportedOnce() throws Exception {
-        try (var watch = new LoopWatch(List.of(loop), Duration.ofMillis(10))) {
+        try (var watch = new LoopWatch(() -> List.of(loop), Duration.ofMillis(10))) {
             var looked = new CountDownLatch(1);
             loop.execute(() -> {
                 while (watch.reports() == 0) {

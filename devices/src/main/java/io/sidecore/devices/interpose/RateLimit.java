@@ -19,8 +19,18 @@ public final class RateLimit implements Interposer {
     private static final long LOOK_AGAIN_NANOS = 50_000_000;
 
     private final String name;
+    private volatile Limits limits;
     private final TokenBucket operations;
     private final TokenBucket bytes;
+
+    /**
+     * What is allowed.
+     *
+     * @param operationsPerSecond zero: not limited
+     * @param bytesPerSecond zero: not limited
+     * @param burst how much unused allowance may be saved up, as time
+     */
+    public record Limits(long operationsPerSecond, long bytesPerSecond, Duration burst) {}
 
     /**
      * A limit.
@@ -31,6 +41,7 @@ public final class RateLimit implements Interposer {
      */
     public RateLimit(String name, long operationsPerSecond, long bytesPerSecond, Duration burst) {
         this.name = name;
+        limits = new Limits(operationsPerSecond, bytesPerSecond, burst);
         operations = new TokenBucket(operationsPerSecond, burst.toNanos());
         bytes = new TokenBucket(bytesPerSecond, burst.toNanos());
     }
@@ -39,6 +50,12 @@ public final class RateLimit implements Interposer {
     public void limit(long operationsPerSecond, long bytesPerSecond, Duration burst) {
         operations.rate(operationsPerSecond, burst.toNanos());
         bytes.rate(bytesPerSecond, burst.toNanos());
+        limits = new Limits(operationsPerSecond, bytesPerSecond, burst);
+    }
+
+    /** What it allows at present. */
+    public Limits limits() {
+        return limits;
     }
 
     @Override

@@ -1,9 +1,11 @@
 package io.sidecore.it.faults;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.typesafe.config.ConfigFactory;
 import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.actors.core.PhysicalCore;
 import io.sidecore.actors.vif.Interposer;
 import io.sidecore.actors.vif.Queue;
 import io.sidecore.actors.vif.VirtualInterface;
@@ -17,6 +19,7 @@ import io.sidecore.it.Peers.Running;
 import io.sidecore.it.Peers.ShortDirectory;
 import io.sidecore.it.Peers.Tool;
 import io.sidecore.it.Peers.Verified;
+import io.sidecore.runtime.HostException;
 import io.sidecore.runtime.Sidecore;
 import java.net.URI;
 import java.time.Duration;
@@ -224,6 +227,81 @@ class ReplumbingTest {
                 assertThat(client.status().loop()).isEqualTo((changes.count() % 2 == 1 ? sidecore : shared).name());
                 changes.print("moved between loops and placements over " + client.over(), client.ends());
             }
+        }
+    }
+
+    @Test
+    void aCoreBecomesASidecoreAndGoesBackEveryTwentyMilliseconds() {
+        try (var directory = new ShortDirectory();
+                var host = host(directory, 0)) {
+            Assumptions.assumeTrue(host.topology().usableCores() > 1, "one core only: none can be a sidecore");
+            var core = host.topology().allowed().getLast().id();
+            var vif = host.vif("disk").orElseThrow();
+            try (var client = new Client(uri(host, "nbd+unix"), () -> FaultyHost.await(vif.inspect()))) {
+                var changes = new Changes();
+                every(Duration.ofMillis(20), () -> {
+                    var loop =
+                            host.assign(core, PhysicalCore.Role.SERVICE).loop().orElseThrow();
+                    var sidecore = host.loops().named(loop).orElseThrow();
+                    changes.add(FaultyHost.await(vif.move(client.queue, loop)));
+                    servesAlone(sidecore, host.loops().shared());
+
+                    host.assign(core, PhysicalCore.Role.SHARED);
+                    assertThat(sidecore.thread().isAlive()).as("%s runs", loop).isFalse();
+                    servesAlone(host.loops().shared(), sidecore);
+                });
+                client.isUndisturbed(2 * changes.count());
+                assertThat(changes.lost()).as("chains lost").isZero();
+                assertThat(host.cores())
+                        .as("cores in the end")
+                        .allMatch(status -> status.role() == PhysicalCore.Role.SHARED
+                                && status.loop().isEmpty());
+                changes.print("a core became a sidecore and went back", client.ends());
+            }
+        }
+    }
+
+    @Test
+    void theLastSidecoreStaysWhileSomethingIsPlacedOnSidecores() {
+        try (var directory = new ShortDirectory();
+                var host = host(directory, 1)) {
+            Assumptions.assumeFalse(host.loops().service().isEmpty(), "one core only: none can be a sidecore");
+            var core = host.cores().stream()
+                    .filter(status -> status.role() == PhysicalCore.Role.SERVICE)
+                    .findFirst()
+                    .orElseThrow()
+                    .core()
+                    .id();
+            var vif = host.vif("disk").orElseThrow();
+            FaultyHost.await(vif.place(Placement.SIDECORE));
+
+            assertThatThrownBy(() -> host.assign(core, PhysicalCore.Role.SHARED))
+                    .isInstanceOf(HostException.class)
+                    .hasMessage(
+                            "core %d is the last sidecore, and VIF nbd/disk is placed on sidecores; place it shared first"
+                                    .formatted(core));
+            assertThat(host.loops().service()).hasSize(1);
+
+            FaultyHost.await(vif.place(Placement.SHARED));
+            assertThat(host.assign(core, PhysicalCore.Role.SHARED).role()).isEqualTo(PhysicalCore.Role.SHARED);
+            assertThatThrownBy(() -> host.assign(8191, PhysicalCore.Role.SERVICE))
+                    .hasMessageContaining("there is no core 8191");
+        }
+    }
+
+    @Test
+    void oneCoreIsLeftForEverythingElse() {
+        try (var directory = new ShortDirectory();
+                var host = host(directory, 0)) {
+            var all = host.topology().allowed();
+            var usable = host.topology().usableCores();
+
+            all.stream().limit(usable - 1).forEach(core -> host.assign(core.id(), PhysicalCore.Role.SERVICE));
+
+            assertThat(host.loops().service()).hasSize(usable - 1);
+            assertThatThrownBy(() -> host.assign(all.get(usable - 1).id(), PhysicalCore.Role.SERVICE))
+                    .isInstanceOf(HostException.class)
+                    .hasMessageContaining("one is left for everything else");
         }
     }
 

@@ -75,6 +75,19 @@ class HouseRulesTest {
     }
 
     @Test
+    void theCommandLineReachesAHostThroughItsControlSocketOnly() {
+        noClasses()
+                .that()
+                .resideInAPackage("io.sidecore.runtime.cli..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage(
+                        "org.apache.pekko..", "org.slf4j..", "io.sidecore.actors..", "io.sidecore.devices..")
+                .because("a command must start fast")
+                .check(house);
+    }
+
+    @Test
     void theContractOfBlockDevicesKnowsNoStreamAndNoCore() {
         noClasses()
                 .that()

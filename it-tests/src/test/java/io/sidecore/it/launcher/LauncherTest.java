@@ -119,7 +119,7 @@ class LauncherTest {
     }
 
     @Test
-    void anAddressInUseIsNamedAndTheExitCodeSaysThatItFailed() throws Exception {
+    void anAddressInUseIsNamedWithItsLineAndNothingIsStarted() throws Exception {
         try (var taken = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
             var file = configuration("""
                     sidecore {
@@ -129,8 +129,11 @@ class LauncherTest {
                     """.formatted(taken.getLocalPort()));
             start("run", file.toString());
 
-            assertThat(exitCode()).isEqualTo(1);
-            assertThat(err()).contains("127.0.0.1:" + taken.getLocalPort()).contains("in use");
+            assertThat(exitCode()).isEqualTo(2);
+            assertThat(err())
+                    .contains("test.conf:3: sidecore.exports.nbd.listen[0]: cannot listen on 127.0.0.1:"
+                            + taken.getLocalPort())
+                    .contains("in use");
         }
     }
 

@@ -1,0 +1,71 @@
+package io.sidecore.runtime.cli;
+
+import java.util.Locale;
+
+/** Numbers as people read them. */
+final class Amounts {
+    private static final String[] BINARY = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    private static final String[] DECIMAL = {"", " k", " M", " G"};
+
+    private Amounts() {}
+
+    /** {@code 64 MiB}, {@code 1.5 GiB}, {@code 512 B}. */
+    static String bytes(double bytes) {
+        var unit = 0;
+        while (bytes >= 1024 && unit < BINARY.length - 1) {
+            bytes /= 1024;
+            unit++;
+        }
+        return short3(bytes) + " " + BINARY[unit];
+    }
+
+    /** {@code 950}, {@code 12.3 k}, {@code 1.2 M}. */
+    static String count(double count) {
+        var unit = 0;
+        while (count >= 1000 && unit < DECIMAL.length - 1) {
+            count /= 1000;
+            unit++;
+        }
+        return short3(count) + DECIMAL[unit];
+    }
+
+    /** {@code 0.4 s}, {@code 12 s}, {@code 3 min 5 s}, {@code 2 h 10 min}, {@code 4 d 3 h}. */
+    static String seconds(double seconds) {
+        if (seconds < 10) {
+            return short3(seconds) + " s";
+        }
+        var whole = Math.round(seconds);
+        if (whole < 60) {
+            return whole + " s";
+        }
+        if (whole < 3600) {
+            return whole / 60 + " min " + whole % 60 + " s";
+        }
+        return whole < 86400
+                ? whole / 3600 + " h " + whole % 3600 / 60 + " min"
+                : whole / 86400 + " d " + whole % 86400 / 3600 + " h";
+    }
+
+    /** {@code 850 ns}, {@code 12 us}, {@code 1.4 ms}. */
+    static String nanos(double nanos) {
+        if (nanos < 1e3) {
+            return short3(nanos) + " ns";
+        }
+        if (nanos < 1e6) {
+            return short3(nanos / 1e3) + " us";
+        }
+        return nanos < 1e9 ? short3(nanos / 1e6) + " ms" : seconds(nanos / 1e9);
+    }
+
+    /** {@code 37 %}. */
+    static String percent(double ratio) {
+        return Math.round(100 * ratio) + " %";
+    }
+
+    /** One digit behind the point, if it says anything. */
+    private static String short3(double value) {
+        return value >= 100 || value == Math.rint(value)
+                ? Long.toString(Math.round(value))
+                : String.format(Locale.ROOT, "%.1f", value).replace(".0", "");
+    }
+}

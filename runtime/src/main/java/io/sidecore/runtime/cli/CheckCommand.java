@@ -1,0 +1,46 @@
+package io.sidecore.runtime.cli;
+
+import io.sidecore.conf.Settings;
+import io.sidecore.runtime.control.ControlClient;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code sidecore check}. */
+@Command(
+        name = "check",
+        mixinStandardHelpOptions = true,
+        description = {
+            "Checks a configuration and starts nothing.",
+            "All mistakes are named at once, each with its file and line; the exit code is 2 then. Files that it names must",
+            "be there, and addresses free; of a host that runs on its data directory the addresses are not looked at."
+        },
+        footerHeading = "%nExample:%n",
+        footer = "  sidecore check my.conf && sidecore run my.conf")
+final class CheckCommand implements Callable<Integer> {
+    @Parameters(paramLabel = "FILE", description = "A configuration in HOCON.")
+    private Path file;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() {
+        var settings = Settings.load(file, ControlClient::surroundings);
+        var out = spec.commandLine().getOut();
+        out.println("%s: ok: %s, %s"
+                .formatted(
+                        file,
+                        counted(settings.volumes().size(), "volume"),
+                        counted(settings.nbd().map(nbd -> nbd.volumes().size()).orElse(0), "export")));
+        out.flush();
+        return 0;
+    }
+
+    private static String counted(int count, String what) {
+        return count + " " + what + (count == 1 ? "" : "s");
+    }
+}

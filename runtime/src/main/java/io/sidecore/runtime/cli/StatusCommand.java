@@ -1,0 +1,58 @@
+package io.sidecore.runtime.cli;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+
+/** {@code sidecore status}. */
+@Command(
+        name = "status",
+        mixinStandardHelpOptions = true,
+        description = {"Says how a running host is and what it serves.", "The exit code is 1 if a volume has failed."},
+        footerHeading = "%nExamples:%n",
+        footer = {"  sidecore status", "  sidecore status --host /var/lib/sidecore --json"})
+final class StatusCommand implements Callable<Integer> {
+    @Mixin
+    private Connection host;
+
+    @Override
+    public Integer call() {
+        var status = host.ask(Connection.request("status"));
+        var failed = texts(status.get("failedVolumes"));
+        var fields = new Fields()
+                .add("host", status.get("dataDirectory").asText())
+                .add(
+                        "process",
+                        "%d, sidecore %s, up for %s"
+                                .formatted(
+                                        status.get("pid").asLong(),
+                                        status.get("version").asText(),
+                                        Amounts.seconds(
+                                                status.get("uptimeSeconds").asLong())))
+                .add(
+                        "cores",
+                        status.get("cores").asInt() + " usable; loops: "
+                                + String.join(", ", texts(status.get("loops"))))
+                .add(
+                        "volumes",
+                        status.get("volumes").asInt()
+                                + (failed.isEmpty() ? "" : "; failed: " + String.join(", ", failed)))
+                .add(
+                        "exports",
+                        status.get("exports").asInt() + " with "
+                                + status.get("queues").asInt() + " queues")
+                .add("serves", texts(status.get("uris")))
+                .add("note", texts(status.get("notes")));
+        host.print(status, fields.toString());
+        return failed.isEmpty() ? 0 : 1;
+    }
+
+    private static List<String> texts(JsonNode array) {
+        var texts = new ArrayList<String>();
+        array.forEach(text -> texts.add(text.asText()));
+        return texts;
+    }
+}

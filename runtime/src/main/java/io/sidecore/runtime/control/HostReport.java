@@ -1,0 +1,231 @@
+package io.sidecore.runtime.control;
+
+import io.sidecore.actors.core.CoreLoop;
+import io.sidecore.actors.core.PhysicalCore;
+import io.sidecore.actors.vif.Interposer;
+import io.sidecore.actors.vif.VirtualInterface;
+import io.sidecore.actors.vif.Volume;
+import io.sidecore.devices.interpose.FaultInjector;
+import io.sidecore.devices.interpose.RateLimit;
+import io.sidecore.runtime.HostEvent;
+import io.sidecore.runtime.Sidecore;
+import io.sidecore.runtime.VifHandle;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+
+/** Puts a host's state into {@link Views}. */
+final class HostReport {
+    private static final long PATIENCE_MILLIS = 2_000;
+
+    private final Sidecore host;
+    private final long began = System.nanoTime();
+
+    HostReport(Sidecore host) {
+        this.host = host;
+    }
+
+    Views.HostView host() {
+        var storage = host.storage();
+        var volumes = storage.volumes();
+        return new Views.HostView(
+                Version.text(),
+                ProcessHandle.current().pid(),
+                host.settings().dataDirectory().toAbsolutePath().normalize().toString(),
+                uptimeSeconds(),
+                host.topology().usableCores(),
+                host.loops().all().map(CoreLoop::name).toList(),
+                volumes.size(),
+                volumes.stream()
+                        .filter(volume -> volume.failure().isPresent())
+                        .map(Volume::name)
+                        .toList(),
+                storage.exports().size(),
+                statuses().stream().mapToInt(status -> status.queues().size()).sum(),
+                host.uris(),
+                host.notes());
+    }
+
+    private long uptimeSeconds() {
+        return (System.nanoTime() - began) / 1_000_000_000;
+    }
+
+    Views.EventView event(HostEvent event) {
+        return new Views.EventView(
+                event.number(), event.at().toString(), event.kind(), event.name(), event.what(), event.detail());
+    }
+
+    Views.VolumeView volume(Volume volume) {
+        return new Views.VolumeView(
+                volume.name(),
+                volume.size(),
+                volume.failure().isPresent() ? "failed" : "ok",
+                volume.failure().orElse(""),
+                volume.capabilities().readOnly(),
+                host.settings().volumes().containsKey(volume.name()),
+                volume.attachments().stream()
+                        .map(held -> new Views.HolderView(held.holder(), word(held.mode())))
+                        .toList());
+    }
+
+    List<Views.ExportView> exports() {
+        var all = new ArrayList<Views.ExportView>();
+        for (var name : host.storage().exports().keySet()) {
+            find(name).ifPresent(all::add);
+        }
+        return all;
+    }
+
+    Views.ExportView export(String name) {
+        return find(name).orElseThrow(() -> ControlException.failure("export " + name + " was deleted meanwhile"));
+    }
+
+    private Optional<Views.ExportView> find(String name) {
+        var settings = host.storage().exports().get(name);
+        var vif = host.storage().vif(name);
+        if (settings == null || vif.isEmpty()) {
+            return Optional.empty();
+        }
+        return status(vif.get())
+                .map(status -> new Views.ExportView(
+                        name,
+                        settings.volume(),
+                        word(settings.mode()),
+                        word(status.placement()),
+                        status.queues().size(),
+                        declaresExport(name),
+                        host.uris(name)));
+    }
+
+    /** Whether the configuration declares an export of this name. */
+    boolean declaresExport(String name) {
+        return host.settings().nbd().stream()
+                .flatMap(nbd -> nbd.volumes().stream())
+                .anyMatch(exported -> exported.name().equals(name));
+    }
+
+    List<Views.VifView> vifs() {
+        return statuses().stream().map(HostReport::vif).toList();
+    }
+
+    Views.VifView vif(VifHandle handle) {
+        return status(handle)
+                .map(HostReport::vif)
+                .orElseThrow(() -> ControlException.failure("VIF " + handle.id() + " has ended meanwhile"));
+    }
+
+    private static Views.VifView vif(VirtualInterface.Status status) {
+        return new Views.VifView(
+                status.id(),
+                status.owner(),
+                word(status.state()),
+                word(status.placement()),
+                status.volume(),
+                word(status.attachment().mode()),
+                status.chain().stream().map(HostReport::interposer).toList(),
+                status.queues().stream().map(HostReport::queue).toList());
+    }
+
+    private static Views.InterposerView interposer(Interposer interposer) {
+        return switch (interposer) {
+            case RateLimit limit -> new Views.InterposerView(limit.name(), "rate-limit", limits(limit.limits()));
+            case FaultInjector faults -> new Views.InterposerView(faults.name(), "fault-plan", Map.of());
+            default ->
+                new Views.InterposerView(
+                        interposer.name(), interposer.getClass().getSimpleName(), Map.of());
+        };
+    }
+
+    private static Map<String, Object> limits(RateLimit.Limits limits) {
+        var said = new LinkedHashMap<String, Object>();
+        if (limits.operationsPerSecond() > 0) {
+            said.put("iops", limits.operationsPerSecond());
+        }
+        if (limits.bytesPerSecond() > 0) {
+            said.put("bandwidth", limits.bytesPerSecond());
+        }
+        said.put("burstMillis", limits.burst().toNanos() / 1e6);
+        return said;
+    }
+
+    private static Views.QueueView queue(VirtualInterface.QueueStatus queue) {
+        var stages = queue.stages();
+        var mean = stages.timed() == 0 ? 0 : stages.endToEndNanos() / 1e3 / stages.timed();
+        return new Views.QueueView(
+                queue.name(),
+                queue.loop(),
+                word(queue.state()),
+                queue.generation(),
+                stages.requests(),
+                stages.bytes(),
+                mean);
+    }
+
+    List<Views.CoreView> cores() {
+        return host.cores().stream().map(this::core).toList();
+    }
+
+    Views.CoreView core(PhysicalCore.Status status) {
+        return new Views.CoreView(
+                status.core().id(),
+                word(status.role()),
+                word(status.core().kind()),
+                status.core().numaNode(),
+                status.core().allowed(),
+                status.loop().orElse(""),
+                status.utilisation());
+    }
+
+    Views.Sample sample() {
+        var queues = new ArrayList<Views.QueueSample>();
+        for (var status : statuses()) {
+            for (var queue : status.queues()) {
+                var stages = queue.stages();
+                queues.add(new Views.QueueSample(
+                        status.id(),
+                        queue.name(),
+                        status.volume(),
+                        queue.loop(),
+                        stages.requests(),
+                        stages.bytes(),
+                        stages.timed(),
+                        stages.endToEndNanos()));
+            }
+        }
+        var loops = host.loops()
+                .all()
+                .map(loop -> new Views.LoopSample(
+                        loop.name(),
+                        loop.counters().busyNanos.get(),
+                        loop.counters().requests.get(),
+                        loop.counters().parks.get(),
+                        loop.counters().handOffs.get(),
+                        loop.counters().longestTurnNanos.get()))
+                .toList();
+        return new Views.Sample(System.nanoTime(), uptimeSeconds(), queues, loops);
+    }
+
+    private List<VirtualInterface.Status> statuses() {
+        return host.storage().vifs().values().stream()
+                .flatMap(vif -> status(vif).stream())
+                .toList();
+    }
+
+    /** Empty if it has ended meanwhile: an actor that has ended does not answer. */
+    private static Optional<VirtualInterface.Status> status(VifHandle vif) {
+        return vif.inspect()
+                .thenApply(Optional::of)
+                .toCompletableFuture()
+                .completeOnTimeout(Optional.empty(), PATIENCE_MILLIS, TimeUnit.MILLISECONDS)
+                .exceptionally(ended -> Optional.empty())
+                .join();
+    }
+
+    private static String word(Enum<?> value) {
+        return value.name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+}

@@ -1,0 +1,85 @@
+package io.sidecore.runtime.control;
+
+import java.util.Locale;
+import java.util.Map;
+
+/**
+ * What can be asked of a running host. A definition is a section as it would stand in a file ({@code reference.conf} explains its keys).
+ *
+ * <p>A record is {@code do} in kebab-case on the control socket ({@code create-volume}), its components are the other keys. A component that is missing is a mistake unless it is a boolean or a number.
+ */
+public sealed interface Operation {
+    /** How the host is: answered by {@link Views.HostView}. */
+    record Status() implements Operation {}
+
+    /** What everything has done so far, for rates: answered by {@link Views.Sample}. */
+    record Sample() implements Operation {}
+
+    /** What happened; {@code follow}: also what happens from now on. Items are {@link Views.EventView}s. */
+    record Events(boolean follow) implements Operation {}
+
+    /** Items are {@link Views.VolumeView}s. */
+    record ListVolumes() implements Operation {}
+
+    /** Answered by a {@link Views.VolumeView}. */
+    record ShowVolume(String name) implements Operation {}
+
+    /** Defines a volume. */
+    record CreateVolume(String name, Map<String, Object> section) implements Operation {}
+
+    /** Makes a volume larger or smaller. */
+    record ResizeVolume(String name, String size) implements Operation {}
+
+    /** Lets a volume go. */
+    record DeleteVolume(String name) implements Operation {}
+
+    /** After a repair: serves a failed volume again. */
+    record RecoverVolume(String name) implements Operation {}
+
+    /** Overwrites a volume with a file, an absolute path on the host's machine. Items are {@link Views.ProgressView}s. */
+    record ImportVolume(String name, String file) implements Operation {}
+
+    /** Writes a volume to a file, an absolute path on the host's machine. Items are {@link Views.ProgressView}s. */
+    record ExportVolume(String name, String file, boolean live, boolean force) implements Operation {}
+
+    /** Items are {@link Views.ExportView}s. */
+    record ListExports() implements Operation {}
+
+    /** Lets clients find a volume: an element of {@code exports.nbd.volumes}. */
+    record CreateExport(Map<String, Object> section) implements Operation {}
+
+    /** Ends an export and its connections. */
+    record DeleteExport(String name) implements Operation {}
+
+    /** Items are {@link Views.VifView}s. */
+    record ListVifs() implements Operation {}
+
+    /** Answered by a {@link Views.VifView}. */
+    record ShowVif(String vif) implements Operation {}
+
+    /** Limits a VIF: the keys of a {@code rate-limit} without its type; none of them: no limit any more. */
+    record LimitVif(String vif, Map<String, Object> section) implements Operation {}
+
+    /** Moves one queue to the loop of this name. */
+    record MoveQueue(String queue, String loop) implements Operation {}
+
+    /** Places all queues of a VIF anew: {@code shared} or {@code sidecore}. */
+    record PlaceVif(String vif, String placement) implements Operation {}
+
+    /** Puts an interposer in, position 0 being nearest to the guest: an element of {@code interposers}. */
+    record InterposeVif(String vif, Map<String, Object> section, int position) implements Operation {}
+
+    /** Takes the interposer of this name out. */
+    record RemoveInterposer(String vif, String interposer) implements Operation {}
+
+    /** Items are {@link Views.CoreView}s. */
+    record ListCores() implements Operation {}
+
+    /** Gives a core another role: {@code service} or {@code shared}. Answered by a {@link Views.CoreView}. */
+    record AssignCore(Integer core, String role) implements Operation {}
+
+    /** What it is called on the control socket. */
+    static String name(Class<?> operation) {
+        return operation.getSimpleName().replaceAll("(?<=[a-z])(?=[A-Z])", "-").toLowerCase(Locale.ROOT);
+    }
+}

@@ -1,0 +1,401 @@
+package io.sidecore.runtime.control;
+
+import com.typesafe.config.Config;
+import com.typesafe.config.ConfigException;
+import com.typesafe.config.ConfigFactory;
+import io.sidecore.actors.core.PhysicalCore;
+import io.sidecore.actors.vif.AttachmentRefusedException;
+import io.sidecore.actors.vif.VirtualInterface;
+import io.sidecore.actors.vif.Volume;
+import io.sidecore.conf.Definitions;
+import io.sidecore.conf.InterposerSettings;
+import io.sidecore.conf.Placement;
+import io.sidecore.conf.SettingsException;
+import io.sidecore.conf.Spelling;
+import io.sidecore.devices.interpose.RateLimit;
+import io.sidecore.runtime.HostEvent;
+import io.sidecore.runtime.HostException;
+import io.sidecore.runtime.Interposers;
+import io.sidecore.runtime.Sidecore;
+import io.sidecore.runtime.StorageService;
+import io.sidecore.runtime.VifHandle;
+import io.sidecore.runtime.transfer.Progress;
+import io.sidecore.runtime.transfer.TransferException;
+import io.sidecore.runtime.transfer.VolumeFiles;
+import java.io.IOException;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
+import java.util.stream.Collectors;
+
+/** Does what is asked of a running host. Every way to ask comes through here. Methods wait, and are for threads that may. */
+public final class Operations {
+    /** Events that wait for somebody who follows them slowly; more are skipped, and their numbers show it. */
+    private static final int EVENTS_WAITING = 10_000;
+
+    private static final long HEARTBEAT_MILLIS = 2_000;
+    private static final String LIMIT = "limit";
+
+    private final Sidecore host;
+    private final DefinitionKeeper keeper;
+    private final HostReport report;
+    private final VolumeFiles files;
+
+    /** Held while something is defined, in the host and where it is kept: the two agree. */
+    private final Object defining = new Object();
+
+    /** The operations of one host; what is created by them is told to {@code keeper}. */
+    public Operations(Sidecore host, DefinitionKeeper keeper) {
+        this.host = host;
+        this.keeper = keeper;
+        this.report = new HostReport(host);
+        this.files = new VolumeFiles(host);
+    }
+
+    /**
+     * Does it; returns its answer when it is done.
+     *
+     * @throws ControlException with a sentence, if it cannot be done; nothing is changed then unless the sentence says so
+     * @throws IOException if whoever asked has gone
+     */
+    public Object perform(Operation operation, Answers answers) throws IOException {
+        try {
+            return switch (operation) {
+                case Operation.Status status -> report.host();
+                case Operation.Sample sample -> report.sample();
+                case Operation.Events events -> events(events.follow(), answers);
+                case Operation.ListVolumes list ->
+                    each(storage().volumes().stream().map(report::volume).toList(), answers);
+                case Operation.ShowVolume show -> report.volume(volume(show.name()));
+                case Operation.CreateVolume create -> createVolume(create);
+                case Operation.ResizeVolume resize -> resizeVolume(resize);
+                case Operation.DeleteVolume delete -> deleteVolume(delete);
+                case Operation.RecoverVolume recover -> recoverVolume(recover);
+                case Operation.ImportVolume in -> importVolume(in, answers);
+                case Operation.ExportVolume out -> exportVolume(out, answers);
+                case Operation.ListExports list -> each(report.exports(), answers);
+                case Operation.CreateExport create -> createExport(create);
+                case Operation.DeleteExport delete -> deleteExport(delete);
+                case Operation.ListVifs list -> each(report.vifs(), answers);
+                case Operation.ShowVif show -> report.vif(vif(show.vif()));
+                case Operation.LimitVif limit -> limit(limit);
+                case Operation.MoveQueue move -> move(move);
+                case Operation.PlaceVif place -> change(vif(place.vif()).place(placement(place.placement())));
+                case Operation.InterposeVif interpose -> interpose(interpose);
+                case Operation.RemoveInterposer remove ->
+                    change(vif(remove.vif()).remove(remove.interposer()));
+                case Operation.ListCores list -> each(report.cores(), answers);
+                case Operation.AssignCore assign -> report.core(host.assign(assign.core(), role(assign.role())));
+            };
+        } catch (SettingsException e) {
+            throw ControlException.mistake(e.mistakes().stream()
+                    .map(mistake ->
+                            mistake.key().isEmpty() ? mistake.message() : mistake.key() + ": " + mistake.message())
+                    .collect(Collectors.joining("\n")));
+        } catch (HostException | TransferException | AttachmentRefusedException e) {
+            throw ControlException.failure(e.getMessage(), e);
+        }
+    }
+
+    private static Object each(List<?> views, Answers answers) throws IOException {
+        for (var view : views) {
+            answers.item(view);
+        }
+        return Map.of("count", views.size());
+    }
+
+    private StorageService storage() {
+        return host.storage();
+    }
+
+    // --- events
+
+    private Object events(boolean follow, Answers answers) throws IOException {
+        var waiting = new LinkedBlockingQueue<HostEvent>(EVENTS_WAITING);
+        // Watched before the past is looked at, so that nothing falls between.
+        try (var _ = host.events().watch(waiting::offer)) {
+            var last = 0L;
+            for (var event : host.events().recent()) {
+                answers.item(report.event(event));
+                last = event.number();
+            }
+            while (follow) {
+                var event = waiting.poll(HEARTBEAT_MILLIS, TimeUnit.MILLISECONDS);
+                if (event == null) {
+                    answers.stillHere();
+                } else if (event.number() > last) {
+                    answers.item(report.event(event));
+                }
+            }
+            return Map.of("last", last);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw ControlException.failure("the host is stopping");
+        } catch (IOException | RuntimeException e) {
+            throw e;
+        } catch (Exception e) {
+            throw ControlException.failure("events cannot be followed: " + e.getMessage(), e);
+        }
+    }
+
+    // --- volumes
+
+    private Volume volume(String name) {
+        return storage().volume(name).orElseThrow(() -> {
+            var names = storage().volumes().stream().map(Volume::name).toList();
+            return ControlException.failure("there is no volume " + name + Spelling.hint(name, names));
+        });
+    }
+
+    private Object createVolume(Operation.CreateVolume create) {
+        var name = create.name();
+        var section = section(create.section());
+        var settings = Definitions.volume(name, section, host.settings().dataDirectory());
+        synchronized (defining) {
+            var volume = storage().create(name, settings);
+            keep(
+                    () -> keeper.volume(name, section),
+                    "volume " + name + " was not created",
+                    () -> storage().delete(name));
+            return report.volume(volume);
+        }
+    }
+
+    private Object resizeVolume(Operation.ResizeVolume resize) {
+        var bytes = Definitions.volumeSize(resize.size());
+        synchronized (defining) {
+            var volume = volume(resize.name());
+            storage().resize(resize.name(), bytes);
+            keep(
+                    () -> keeper.volumeResized(resize.name(), bytes),
+                    "volume " + resize.name() + " has its new size, but may have the former one after the next start",
+                    () -> {});
+            return report.volume(volume);
+        }
+    }
+
+    private Object deleteVolume(Operation.DeleteVolume delete) {
+        var name = delete.name();
+        synchronized (defining) {
+            var served = storage().volume(name).isPresent();
+            if (served) {
+                storage().delete(name);
+            }
+            var kept = forget(() -> keeper.volumeDeleted(name), "volume " + name);
+            if (!served && !kept) {
+                volume(name);
+            }
+        }
+        return new Views.DeletedView(name, host.settings().volumes().containsKey(name));
+    }
+
+    /** What is in force and cannot be kept is told; where it can be undone it is. */
+    private static void keep(Runnable keeping, String whatElse, Runnable undo) {
+        try {
+            keeping.run();
+        } catch (HostException e) {
+            undo.run();
+            throw ControlException.failure(whatElse + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static boolean forget(BooleanSupplier forgetting, String what) {
+        try {
+            return forgetting.getAsBoolean();
+        } catch (HostException e) {
+            throw ControlException.failure(
+                    what + " is deleted, but will be there again after the next start: " + e.getMessage(), e);
+        }
+    }
+
+    private Object recoverVolume(Operation.RecoverVolume recover) {
+        var volume = volume(recover.name());
+        storage().recover(recover.name());
+        return report.volume(volume);
+    }
+
+    private Object importVolume(Operation.ImportVolume in, Answers answers) {
+        var copied = files.in(volume(in.name()).name(), file(in.file()), progress(answers));
+        return new Views.CopiedView(in.name(), in.file(), copied.bytes(), copied.copied());
+    }
+
+    private Object exportVolume(Operation.ExportVolume out, Answers answers) {
+        var copied = files.out(volume(out.name()).name(), file(out.file()), out.live(), out.force(), progress(answers));
+        return new Views.CopiedView(out.name(), out.file(), copied.bytes(), copied.copied());
+    }
+
+    private static Path file(String text) {
+        try {
+            var file = Path.of(text);
+            if (!file.isAbsolute() || file.getFileName() == null) {
+                // Relative to what, the host cannot know.
+                throw ControlException.mistake("file: expected the absolute path of a file, found " + text);
+            }
+            return file;
+        } catch (InvalidPathException e) {
+            throw ControlException.mistake("file: expected a path: " + e.getMessage());
+        }
+    }
+
+    private static Progress progress(Answers answers) {
+        return (done, total) -> answers.item(new Views.ProgressView(done, total));
+    }
+
+    // --- exports
+
+    private Object createExport(Operation.CreateExport create) {
+        var section = section(create.section());
+        var nbd = host.settings()
+                .nbd()
+                .orElseThrow(
+                        () -> ControlException.failure(
+                                "this host has no NBD server: nothing that it exports could be reached; give it sidecore.exports.nbd.listen and start it again"));
+        synchronized (defining) {
+            var export = KeptDefinitions.export(section, storage());
+            storage().export(export, nbd.placement());
+            keep(
+                    () -> keeper.export(export.name(), section),
+                    "export " + export.name() + " was not created",
+                    () -> storage().unexport(export.name()));
+            return report.export(export.name());
+        }
+    }
+
+    private Object deleteExport(Operation.DeleteExport delete) {
+        var name = delete.name();
+        var ended = CompletableFuture.<Void>completedFuture(null);
+        synchronized (defining) {
+            var names = storage().exports().keySet();
+            var served = names.contains(name);
+            if (served) {
+                ended = storage().unexport(name);
+            }
+            var kept = forget(() -> keeper.exportDeleted(name), "export " + name);
+            if (!served && !kept) {
+                throw ControlException.failure("there is no export " + name + Spelling.hint(name, names));
+            }
+        }
+        // Not with the lock held: its clients' requests may take their time.
+        await(ended);
+        return new Views.DeletedView(name, report.declaresExport(name));
+    }
+
+    // --- VIFs
+
+    /** By its id, or by the name of its export. */
+    private VifHandle vif(String name) {
+        var all = storage().vifs();
+        var vif = all.containsKey(name) ? all.get(name) : storage().vif(name).orElse(null);
+        if (vif == null) {
+            throw ControlException.failure("there is no VIF " + name + Spelling.hint(name, all.keySet()));
+        }
+        return vif;
+    }
+
+    private Object move(Operation.MoveQueue move) {
+        var hash = move.queue().lastIndexOf('#');
+        if (hash < 0) {
+            throw ControlException.mistake("queue: expected VIF#NUMBER as vif show has it, found " + move.queue());
+        }
+        var vif = vif(move.queue().substring(0, hash));
+        return change(vif.move(vif.id() + move.queue().substring(hash), move.loop()));
+    }
+
+    private Object limit(Operation.LimitVif limit) {
+        var vif = vif(limit.vif());
+        var present = present(vif);
+        if (limit.section().isEmpty()) {
+            return change(vif.remove(present.map(RateLimit::name)
+                    .orElseThrow(() -> ControlException.failure("VIF " + vif.id() + " has no limit"))));
+        }
+        var wanted = (InterposerSettings.RateLimit) Definitions.interposer(section(typed(limit.section())));
+        if (present.isEmpty()) {
+            return change(vif.insert(Interposers.of(LIMIT, wanted), 0));
+        }
+        // No stall: the next request is served by the new limit.
+        present.get().limit(wanted.iops().orElse(0), wanted.bytesPerSecond().orElse(0), wanted.burst());
+        return new Views.ChangeView(0, 0, 0);
+    }
+
+    private static Map<String, Object> typed(Map<String, Object> section) {
+        var typed = new HashMap<>(section);
+        typed.put("type", "rate-limit");
+        return typed;
+    }
+
+    /** The limit that a VIF has, whether it was configured or set: the one nearest to the guest. */
+    private Optional<RateLimit> present(VifHandle vif) {
+        return await(vif.inspect()).chain().stream()
+                .filter(RateLimit.class::isInstance)
+                .map(RateLimit.class::cast)
+                .findFirst();
+    }
+
+    private Object interpose(Operation.InterposeVif interpose) {
+        var vif = vif(interpose.vif());
+        var settings = Definitions.interposer(section(interpose.section()));
+        var taken = await(vif.inspect()).interposers();
+        var number = 0;
+        while (taken.contains(Interposers.type(settings) + "-" + number)) {
+            number++;
+        }
+        var name = Interposers.type(settings) + "-" + number;
+        return change(vif.insert(Interposers.of(name, settings), interpose.position()));
+    }
+
+    private static Placement placement(String text) {
+        return word("placement", text, List.of(Placement.values()));
+    }
+
+    private static PhysicalCore.Role role(String text) {
+        return word("role", text, List.of(PhysicalCore.Role.SERVICE, PhysicalCore.Role.SHARED));
+    }
+
+    private static <T extends Enum<T>> T word(String key, String text, List<T> valid) {
+        var words = new ArrayList<String>();
+        for (var value : valid) {
+            var word = value.name().toLowerCase(Locale.ROOT);
+            if (word.equals(text)) {
+                return value;
+            }
+            words.add(word);
+        }
+        throw ControlException.mistake(key + ": unknown value " + text + Spelling.hint(text, words));
+    }
+
+    private static Object change(CompletionStage<VirtualInterface.Done> change) {
+        var queues = await(change).queues();
+        var stall = queues.stream().mapToLong(queue -> queue.stallNanos()).max().orElse(0);
+        var replayed = queues.stream().mapToInt(queue -> queue.replayed()).sum();
+        return new Views.ChangeView(queues.size(), stall / 1e6, replayed);
+    }
+
+    // --- both
+
+    private static Config section(Map<String, Object> section) {
+        try {
+            return ConfigFactory.parseMap(section, "what was asked");
+        } catch (ConfigException e) {
+            throw ControlException.mistake(e.getMessage());
+        }
+    }
+
+    private static <T> T await(CompletionStage<T> stage) {
+        try {
+            return stage.toCompletableFuture().join();
+        } catch (CompletionException e) {
+            throw ControlException.failure(String.valueOf(e.getCause().getMessage()), e.getCause());
+        }
+    }
+}
