@@ -1,5 +1,6 @@
 package io.sidecore.runtime.cli;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -25,6 +26,13 @@ final class Fields {
             head = "";
         }
         return this;
+    }
+
+    /** The texts of an array. */
+    static List<String> texts(JsonNode array) {
+        var texts = new ArrayList<String>();
+        array.forEach(text -> texts.add(text.asText()));
+        return texts;
     }
 
     @Override

@@ -1,8 +1,5 @@
 package io.sidecore.runtime.cli;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -21,7 +18,7 @@ final class StatusCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         var status = host.ask(Connection.request("status"));
-        var failed = texts(status.get("failedVolumes"));
+        var failed = Fields.texts(status.get("failedVolumes"));
         var fields = new Fields()
                 .add("host", status.get("dataDirectory").asText())
                 .add(
@@ -35,7 +32,7 @@ final class StatusCommand implements Callable<Integer> {
                 .add(
                         "cores",
                         status.get("cores").asInt() + " usable; loops: "
-                                + String.join(", ", texts(status.get("loops"))))
+                                + String.join(", ", Fields.texts(status.get("loops"))))
                 .add(
                         "volumes",
                         status.get("volumes").asInt()
@@ -44,15 +41,9 @@ final class StatusCommand implements Callable<Integer> {
                         "exports",
                         status.get("exports").asInt() + " with "
                                 + status.get("queues").asInt() + " queues")
-                .add("serves", texts(status.get("uris")))
-                .add("note", texts(status.get("notes")));
+                .add("serves", Fields.texts(status.get("uris")))
+                .add("note", Fields.texts(status.get("notes")));
         host.print(status, fields.toString());
         return failed.isEmpty() ? 0 : 1;
-    }
-
-    private static List<String> texts(JsonNode array) {
-        var texts = new ArrayList<String>();
-        array.forEach(text -> texts.add(text.asText()));
-        return texts;
     }
 }

@@ -119,7 +119,7 @@ final class VolumeCommand {
                                         Amounts.bytes(volume.get("size").asLong()),
                                         volume.get("size").asLong()))
                 .add("state", volume.get("state").asText())
-                .add("failure", volume.get("failure").asText())
+                .add("reason", Fields.texts(volume.get("reasons")))
                 .add("defined", volume.get("declared").asBoolean() ? "in the configuration" : "by command")
                 .add("writable", volume.get("readOnly").asBoolean() ? "no: its medium is read-only" : "yes")
                 .add("held by", holders(volume));

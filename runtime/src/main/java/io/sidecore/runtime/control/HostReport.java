@@ -60,11 +60,12 @@ final class HostReport {
     }
 
     Views.VolumeView volume(Volume volume) {
+        var reasons = volume.failure().map(List::of).orElseGet(volume::conditions);
         return new Views.VolumeView(
                 volume.name(),
                 volume.size(),
-                volume.failure().isPresent() ? "failed" : "ok",
-                volume.failure().orElse(""),
+                volume.failure().isPresent() ? "failed" : reasons.isEmpty() ? "ok" : "degraded",
+                reasons,
                 volume.capabilities().readOnly(),
                 host.settings().volumes().containsKey(volume.name()),
                 volume.attachments().stream()

@@ -28,14 +28,15 @@ public final class Views {
     /**
      * A volume.
      *
-     * @param failure why it failed; empty if it did not
+     * @param state {@code ok}, {@code degraded} (it serves, but for what {@code reasons} say) or {@code failed}
+     * @param reasons what is wrong with it; empty if nothing is
      * @param declared whether the configuration declares one of this name, which has the last word at the next start
      */
     public record VolumeView(
             String name,
             long size,
             String state,
-            String failure,
+            List<String> reasons,
             boolean readOnly,
             boolean declared,
             List<HolderView> holders) {}
