@@ -17,6 +17,7 @@ import java.util.random.RandomGenerator;
 public final class NbdClient implements Closeable {
     private static final int READ = 0;
     private static final int WRITE = 1;
+    private static final long IHAVEOPT = 0x49484156454F5054L;
 
     private final SocketChannel channel;
     private final ByteBuffer out = ByteBuffer.allocateDirect(1 << 20);
@@ -24,12 +25,19 @@ public final class NbdClient implements Closeable {
     private final long size;
     private long cookie;
 
-    private NbdClient(SocketChannel channel, String export) throws IOException {
+    private NbdClient(SocketChannel channel, String export, boolean structured) throws IOException {
         this.channel = channel;
         need(18);
         in.position(in.position() + 18);
+        out.putInt(3);
+        if (structured) {
+            out.putLong(IHAVEOPT).putInt(8).putInt(0);
+            send();
+            need(20);
+            in.position(in.position() + 20);
+        }
         var name = export.getBytes(StandardCharsets.UTF_8);
-        out.putInt(3).putLong(0x49484156454F5054L).putInt(1).putInt(name.length).put(name);
+        out.putLong(IHAVEOPT).putInt(1).putInt(name.length).put(name);
         send();
         need(10);
         size = in.getLong();
@@ -38,6 +46,15 @@ public final class NbdClient implements Closeable {
 
     /** Connects to what a host announces: {@code nbd://HOST:PORT/EXPORT} or {@code nbd+unix:///EXPORT?socket=PATH}. */
     public static NbdClient connect(String uri) throws IOException {
+        return connect(uri, false);
+    }
+
+    /** The same, with structured replies, as libnbd, QEMU and fio ask for them. */
+    public static NbdClient connectStructured(String uri) throws IOException {
+        return connect(uri, true);
+    }
+
+    private static NbdClient connect(String uri, boolean structured) throws IOException {
         var parsed = URI.create(uri);
         SocketAddress address = parsed.getScheme().equals("nbd")
                 ? new InetSocketAddress(parsed.getHost(), parsed.getPort())
@@ -46,7 +63,7 @@ public final class NbdClient implements Closeable {
         if (address instanceof InetSocketAddress) {
             channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
         }
-        return new NbdClient(channel, parsed.getPath().substring(1));
+        return new NbdClient(channel, parsed.getPath().substring(1), structured);
     }
 
     /** Bytes of the export. */
@@ -67,15 +84,28 @@ public final class NbdClient implements Closeable {
         }
         send();
         for (var i = 0; i < count; i++) {
-            need(16);
-            if (in.getInt() != 0x67446698 || in.getInt() != 0) {
-                throw new IOException("a reply with an error or without its magic number");
-            }
-            in.getLong();
+            success();
             if (!write) {
                 need(bytes);
                 in.position(in.position() + bytes);
             }
+        }
+    }
+
+    /** The beginning of a reply, up to the data. */
+    private void success() throws IOException {
+        need(16);
+        var magic = in.getInt();
+        if (magic == 0x668e33ef) {
+            need(24);
+            if (in.getInt() != (1 << 16 | 1)) {
+                throw new IOException("a chunk that is not the last one, or not of data");
+            }
+            in.position(in.position() + 8 + 4 + 8);
+        } else if (magic != 0x67446698 || in.getInt() != 0) {
+            throw new IOException("a reply with an error or without its magic number");
+        } else {
+            in.getLong();
         }
     }
 
@@ -99,7 +129,7 @@ public final class NbdClient implements Closeable {
         }
     }
 
-    /** Asks {@code count} reads behind the end of the export, all in flight at once; returns how many were refused. */
+    /** Asks {@code count} reads behind the end of the export, all in flight at once, for simple replies; returns how many were refused. */
     public int refusals(int count) throws IOException {
         for (var i = 0; i < count; i++) {
             if (out.remaining() < 28) {

@@ -26,13 +26,21 @@ import java.util.stream.Stream;
 public final class Peers {
     /** A program, and the Debian package that has it. */
     public enum Tool {
+        CHATTR("chattr", "e2fsprogs"),
+        E2FSCK("e2fsck", "e2fsprogs"),
         FIO("fio", "fio"),
+        LOSETUP("losetup", "mount"),
+        MKFS_EXT4("mkfs.ext4", "e2fsprogs"),
+        MOUNT("mount", "mount"),
+        NBDFUSE("nbdfuse", "libnbd-bin"),
         NBDINFO("nbdinfo", "libnbd-bin"),
         NBDCOPY("nbdcopy", "libnbd-bin"),
         OPENSSL("openssl", "openssl"),
         QEMU_IMG("qemu-img", "qemu-utils"),
         QEMU_IO("qemu-io", "qemu-utils"),
-        STRACE("strace", "strace");
+        STRACE("strace", "strace"),
+        STRESS_NG("stress-ng", "stress-ng"),
+        UMOUNT("umount", "mount");
 
         private final String program;
         private final String debianPackage;
@@ -68,7 +76,8 @@ public final class Peers {
         }
     }
 
-    private static void missing(String sentence) {
+    /** Skips the test for the want of something, said in a sentence with what to do; with {@code -Dit.ci=true} the test fails. */
+    public static void missing(String sentence) {
         if (Boolean.getBoolean("it.ci")) {
             fail(sentence);
         }
@@ -156,6 +165,11 @@ public final class Peers {
         /** Whether it runs. */
         public boolean alive() {
             return process.isAlive();
+        }
+
+        /** Its number. */
+        public long pid() {
+            return process.pid();
         }
 
         /** What it has written so far. */

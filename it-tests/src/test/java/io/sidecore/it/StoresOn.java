@@ -2,7 +2,7 @@ package io.sidecore.it;
 
 import io.sidecore.actors.block.Medium;
 import io.sidecore.actors.block.Store;
-import java.util.function.Consumer;
+import java.util.List;
 import java.util.function.Supplier;
 
 /** A medium that is reached through stores of the test's own making. Does not close what lies beneath. */
@@ -23,8 +23,13 @@ public record StoresOn(Medium medium, Supplier<Store> stores) implements Medium 
     }
 
     @Override
-    public void watch(Consumer<String> onFailure) {
-        medium.watch(onFailure);
+    public void watch(Watcher watcher) {
+        medium.watch(watcher);
+    }
+
+    @Override
+    public List<String> conditions() {
+        return medium.conditions();
     }
 
     @Override

@@ -74,12 +74,35 @@ public final class StorageService {
         try {
             var medium = media.apply(settings);
             var volume = new Volume(name, medium);
-            volume.watch(why -> events.add("volume", name, "failed", why));
+            volume.watch(new VolumeWatch(name));
             volumes.put(name, new Held(volume, medium));
             events.add("volume", name, "created", volume.size() + " bytes");
             return volume;
         } catch (RuntimeException e) {
             throw new HostException("volume " + name + ": " + e.getMessage(), e);
+        }
+    }
+
+    private final class VolumeWatch implements Medium.Watcher {
+        private final String name;
+
+        VolumeWatch(String name) {
+            this.name = name;
+        }
+
+        @Override
+        public void failed(String why) {
+            events.add("volume", name, "failed", why);
+        }
+
+        @Override
+        public void degraded(String condition) {
+            events.add("volume", name, "degraded", condition);
+        }
+
+        @Override
+        public void well(String condition) {
+            events.add("volume", name, "well", condition);
         }
     }
 

@@ -1,11 +1,24 @@
 package io.sidecore.actors.block;
 
-import java.util.function.Consumer;
+import java.util.List;
 
 /**
  * What keeps the bytes of a volume: memory, a file. It opens {@link Store}s, one after the other; each can be fenced. Its methods may block, being for the control plane; but {@link #open()} and {@link #settle} are called on loops too.
  */
 public interface Medium extends AutoCloseable {
+    /** Hears what becomes of a medium. Called from any thread; it must not wait. */
+    @FunctionalInterface
+    interface Watcher {
+        /** Its contents have become unknown: a flush failed, the image vanished. Until {@link #recover()} its stores answer EIO. Told once. */
+        void failed(String why);
+
+        /** From now on something is wrong though it serves: one more of {@link #conditions()}. Told once, whatever the number of requests that fail so. */
+        default void degraded(String condition) {}
+
+        /** A condition is over. */
+        default void well(String condition) {}
+    }
+
     /** A new store on it; {@link #watch} hears of what fails later. Must not wait: what takes time happened when the medium was made, or happens in {@link #recover()}. */
     Store open();
 
@@ -19,8 +32,13 @@ public interface Medium extends AutoCloseable {
      */
     void resize(long bytes);
 
-    /** Tells {@code onFailure} once why, when its contents have become unknown: a flush failed, the image vanished. Until {@link #recover()} its stores answer EIO. Called from any thread. */
-    void watch(Consumer<String> onFailure);
+    /** Tells {@code watcher} what becomes of it from now on. */
+    void watch(Watcher watcher);
+
+    /** What is wrong with it at present though it serves, a sentence each: no space, read-only, I/O errors. */
+    default List<String> conditions() {
+        return List.of();
+    }
 
     /**
      * After a repair: looks at it anew, and forgets the failure if it is sound.

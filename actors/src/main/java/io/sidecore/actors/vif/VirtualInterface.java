@@ -180,7 +180,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
         closed[0] = queue;
         queues.put(queue.name(), queue);
         assigned.put(queue.name(), loop);
-        getContext().getLog().info("{} serves on loop {}", queue.name(), loop.name());
+        getContext().getLog().debug("{} serves on loop {}", queue.name(), loop.name());
         queue.start();
         return this;
     }

@@ -15,7 +15,6 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -33,14 +32,14 @@ public final class Volume {
     private final Set<Store> givenUp = ConcurrentHashMap.newKeySet();
     private volatile Store store;
     private volatile String failure;
-    private volatile Consumer<String> onFailure = why -> {};
+    private volatile Medium.Watcher watcher = why -> {};
 
     /** A volume of this name on {@code medium}, which it does not close. */
     public Volume(String name, Medium medium) {
         this.name = name;
         this.medium = medium;
         this.store = medium.open();
-        medium.watch(this::fail);
+        medium.watch(new MediumWatch());
     }
 
     /** Its name, valid everywhere. */
@@ -61,6 +60,11 @@ public final class Volume {
     /** Why it failed, if it did: its contents are unknown and every request is answered EIO until {@link #recover()}. */
     public Optional<String> failure() {
         return Optional.ofNullable(failure);
+    }
+
+    /** What is wrong with its medium at present though it serves, a sentence each: no space, read-only, I/O errors. */
+    public List<String> conditions() {
+        return medium.conditions();
     }
 
     /** Who holds it. */
@@ -191,13 +195,32 @@ public final class Volume {
             store = new Failed(given);
             giveUp(given);
             queues.forEach(Queue::reopen);
-            onFailure.accept(why);
+            watcher.failed(why);
         }
     }
 
-    /** Tells {@code watcher} why, whenever it fails; on any thread, and it must not wait. */
-    public void watch(Consumer<String> watcher) {
-        onFailure = watcher;
+    /** Tells {@code watcher} whenever it fails, and what its medium has to say; on any thread, and it must not wait. */
+    public void watch(Medium.Watcher watcher) {
+        this.watcher = watcher;
+    }
+
+    private final class MediumWatch implements Medium.Watcher {
+        @Override
+        public void failed(String why) {
+            fail(why);
+        }
+
+        @Override
+        public void degraded(String condition) {
+            LOG.warn("volume {}: {}", name, condition);
+            watcher.degraded(condition);
+        }
+
+        @Override
+        public void well(String condition) {
+            LOG.info("volume {} is well again; it had been: {}", name, condition);
+            watcher.well(condition);
+        }
     }
 
     /** Lets go of the store. Queues must have ended. */

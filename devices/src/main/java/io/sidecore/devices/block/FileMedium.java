@@ -20,13 +20,13 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
-import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -42,7 +42,8 @@ import org.slf4j.LoggerFactory;
  * </ul>
  *
  * <p><b>Failures.</b> A failed flush, or an image that is not the one that was opened any more, makes contents unknown: {@link #watch} hears of it and all stores answer EIO from then on; nothing of that is tried again. No space is
- * ENOSPC, a medium that has become read-only EPERM, an I/O error EIO, each for its request alone; the {@link #condition} says that it happened until a request of that kind succeeds.
+ * ENOSPC, a medium that has become read-only EPERM, an I/O error EIO, each for its request alone; {@link #conditions} say so until that is over. A failed image is let go once nothing is under way to it, so that it can be repaired:
+ * unmounted, checked, restored.
  */
 public final class FileMedium implements Medium {
     private static final Logger LOG = LoggerFactory.getLogger(FileMedium.class);
@@ -73,14 +74,13 @@ public final class FileMedium implements Medium {
     /** Who writes shares it; a change of size has it alone, so that nothing is written behind a new end. */
     private final ReentrantReadWriteLock sizing = new ReentrantReadWriteLock();
 
+    private final Conditions conditions = new Conditions();
     private final AtomicBoolean failing = new AtomicBoolean();
     private final AtomicLong checkedAt = new AtomicLong(System.nanoTime());
     private volatile Mask image;
     private boolean closed;
     private volatile String failure;
-    private volatile String condition;
-    private volatile ImageException.Kind conditionKind;
-    private volatile Consumer<String> watcher = why -> {};
+    private volatile Watcher watcher = why -> {};
 
     /**
      * Opens the image.
@@ -119,9 +119,9 @@ public final class FileMedium implements Medium {
         return image.size();
     }
 
-    /** What is wrong with the image at present though it serves: no space, read-only, I/O errors. */
-    public Optional<String> condition() {
-        return Optional.ofNullable(condition);
+    @Override
+    public List<String> conditions() {
+        return conditions.sentences();
     }
 
     /** Why its contents are unknown, if they are. */
@@ -130,8 +130,8 @@ public final class FileMedium implements Medium {
     }
 
     @Override
-    public void watch(Consumer<String> onFailure) {
-        watcher = onFailure;
+    public void watch(Watcher watcher) {
+        this.watcher = watcher;
     }
 
     @Override
@@ -189,7 +189,7 @@ public final class FileMedium implements Medium {
         }
         image = new Mask(again);
         closed = false;
-        condition = null;
+        conditions.clear();
         failure = null;
         failing.set(false);
     }
@@ -203,8 +203,13 @@ public final class FileMedium implements Medium {
 
     /** What was written is made durable before. */
     @Override
-    public synchronized void close() {
+    public void close() {
+        // Not under the lock: one of them may wait for it, to let go of the image.
         threads.close();
+        end();
+    }
+
+    private synchronized void end() {
         if (!closed && failure == null && !image.traits().readOnly()) {
             try {
                 image.sync();
@@ -221,32 +226,66 @@ public final class FileMedium implements Medium {
     private void fail(String why) {
         if (failing.compareAndSet(false, true)) {
             failure = why;
-            LOG.error("image {}: contents are unknown: {}", image.name(), why);
-            watcher.accept(why);
+            watcher.failed(why);
+            letGoOnceIdle();
         }
     }
 
-    /** What the client is told of it, after it has been told to whom else it concerns. */
-    private Errno judge(RuntimeException thrown) {
-        if (!(thrown instanceof ImageException e)) {
-            LOG.error("image {}: a request failed in a way that nobody thought of", image.name(), thrown);
-            return Errno.EIO;
+    /** A store has gone, or the image has failed: if both, and it was the last one, nobody will need the image before it is opened anew. */
+    private void letGoOnceIdle() {
+        if (failure != null && stores.isEmpty()) {
+            try {
+                threads.execute(this::letGo);
+            } catch (RejectedExecutionException closing) {
+                LOG.debug("image {} is being closed anyhow", image.name());
+            }
         }
+    }
+
+    private synchronized void letGo() {
+        if (failure != null && stores.isEmpty()) {
+            // Who looks whether it still is the same one holds the other half.
+            sizing.writeLock().lock();
+            try {
+                closeImage();
+            } finally {
+                sizing.writeLock().unlock();
+            }
+        }
+    }
+
+    /** Gives a request that failed its error, after it has been told to whom else it concerns. */
+    private void fail(Request r, RuntimeException thrown) {
+        if (!(thrown instanceof ImageException e)) {
+            LOG.error("image {}: {} failed in a way that nobody thought of", image.name(), r, thrown);
+            r.fail(Errno.EIO);
+            return;
+        }
+        r.fail(e.kind().errno());
         if (e.kind() == ImageException.Kind.LOST) {
             fail(e.getMessage());
-        } else if (conditionKind != e.kind() || condition == null) {
-            conditionKind = e.kind();
-            condition = e.getMessage();
-            LOG.warn("image {}: {}", image.name(), e.getMessage());
+        } else {
+            // Told in the order in which it happens, therefore under one lock.
+            synchronized (conditions) {
+                conditions.failed(e, r).ifPresent(watcher::degraded);
+            }
         }
-        return e.kind().errno();
     }
 
-    /** A change went through. */
-    private void changed() {
-        if (condition != null) {
-            LOG.info("image {} is well again; it had been: {}", image.name(), condition);
-            condition = null;
+    private void succeeded(Request r) {
+        if (!conditions.isEmpty()) {
+            synchronized (conditions) {
+                conditions.succeeded(r).forEach(watcher::well);
+            }
+        }
+    }
+
+    private void lookForRoom() {
+        var wanted = conditions.wanted();
+        if (wanted > 0 && image.hasRoom(wanted)) {
+            synchronized (conditions) {
+                conditions.roomAgain().ifPresent(watcher::well);
+            }
         }
     }
 
@@ -263,9 +302,12 @@ public final class FileMedium implements Medium {
         try {
             if (failure == null) {
                 image.check();
+                lookForRoom();
             }
+        } catch (ImageException e) {
+            fail(e.getMessage());
         } catch (RuntimeException e) {
-            judge(e);
+            LOG.error("image {}: looking after it failed in a way that nobody thought of", image.name(), e);
         } finally {
             sizing.readLock().unlock();
         }
@@ -409,13 +451,13 @@ public final class FileMedium implements Medium {
             change(batch.store(), r);
             written(batch, r, finished);
         } catch (RuntimeException e) {
-            r.fail(judge(e));
+            fail(r, e);
             finished.add(r);
         }
     }
 
     private void written(Batch batch, Request r, Chain finished) {
-        changed();
+        succeeded(r);
         if (r.has(Request.FUA)) {
             flushes.add(batch.store(), r, batch.later());
         } else {
@@ -516,16 +558,18 @@ public final class FileMedium implements Medium {
                         } finally {
                             vector.clear();
                         }
+                        succeeded(r);
                     }
                     case STATUS -> {
                         var found = new Extents(r.has(Request.ONE_EXTENT) ? 1 : Extents.MAX);
                         store.image.extents(r.offset(), r.length(), found);
                         r.extents(found);
+                        succeeded(r);
                     }
                     case CACHE -> store.image.readAhead(r.offset(), r.length());
                     default -> {
                         change(store, r);
-                        changed();
+                        succeeded(r);
                         if (r.has(Request.FUA)) {
                             flushes.add(store, r, later);
                             return;
@@ -533,7 +577,7 @@ public final class FileMedium implements Medium {
                     }
                 }
             } catch (RuntimeException e) {
-                r.fail(judge(e));
+                fail(r, e);
             }
             later.complete(r);
         }
@@ -695,9 +739,13 @@ public final class FileMedium implements Medium {
         private boolean readNow(Request r) {
             var vector = VECTOR.get().clear().add(r.memory(), r.position(), r.payloadBytes());
             try {
-                return image.tryRead(r.offset(), vector);
+                if (!image.tryRead(r.offset(), vector)) {
+                    return false;
+                }
+                succeeded(r);
+                return true;
             } catch (RuntimeException e) {
-                r.fail(judge(e));
+                fail(r, e);
                 return true;
             } finally {
                 vector.clear();
@@ -711,13 +759,13 @@ public final class FileMedium implements Medium {
             }
             try {
                 change(this, r);
+                succeeded(r);
                 if (r.has(Request.FUA)) {
                     flushes.add(this, r, later);
                     return true;
                 }
-                changed();
             } catch (RuntimeException e) {
-                r.fail(judge(e));
+                fail(r, e);
             } finally {
                 sizing.readLock().unlock();
             }
@@ -732,7 +780,10 @@ public final class FileMedium implements Medium {
 
         @Override
         public void close() {
-            fence.close().whenComplete((cleared, e) -> stores.remove(this));
+            fence.close().whenComplete((cleared, e) -> {
+                stores.remove(this);
+                letGoOnceIdle();
+            });
         }
     }
 }

@@ -79,6 +79,11 @@ public interface Image extends AutoCloseable {
     /** Whether it still is what was opened: fails with {@link ImageException.Kind#LOST} if it was deleted, replaced or truncated by somebody else. */
     void check();
 
+    /** Whether so many bytes more can surely be written where no space has been taken yet. */
+    default boolean hasRoom(long bytes) {
+        return false;
+    }
+
     /** Drops what memory remembers of it: what is read from now on is what the medium has. */
     default void forget() {}
 

@@ -10,19 +10,28 @@ public final class ImageException extends RuntimeException {
 
     /** What that means. */
     public enum Kind {
-        /** No space is left, or none of a quota. Nothing else is harmed. */
-        FULL(Errno.ENOSPC),
+        /** No space is left. Nothing else is harmed. */
+        FULL(Errno.ENOSPC, "what needs space is answered ENOSPC until there is some"),
+        /** A quota, or the largest size of a file, is reached. */
+        LIMITED(Errno.ENOSPC, "what needs space is answered ENOSPC"),
         /** It cannot be written (any more): a remount, a permission, a write-protected device. */
-        READ_ONLY(Errno.EPERM),
+        READ_ONLY(Errno.EPERM, "changes are answered EPERM until it can be written again"),
         /** The medium reports an error. */
-        IO(Errno.EIO),
+        IO(Errno.EIO, "what touches that place is answered EIO as long as it lasts"),
         /** It is not the image any more that was opened: what it holds is unknown. */
-        LOST(Errno.EIO);
+        LOST(Errno.EIO, "everything is answered EIO");
 
         private final Errno errno;
+        private final String consequence;
 
-        Kind(Errno errno) {
+        Kind(Errno errno, String consequence) {
             this.errno = errno;
+            this.consequence = consequence;
+        }
+
+        /** What that means for clients, as the second half of a sentence. */
+        String consequence() {
+            return consequence;
         }
 
         /** What a client is told. */
@@ -48,7 +57,8 @@ public final class ImageException extends RuntimeException {
     static ImageException of(SystemCallException e) {
         return new ImageException(
                 switch (e.errno()) {
-                    case OpenFile.ENOSPC, OpenFile.EDQUOT, OpenFile.EFBIG -> Kind.FULL;
+                    case OpenFile.ENOSPC -> Kind.FULL;
+                    case OpenFile.EDQUOT, OpenFile.EFBIG -> Kind.LIMITED;
                     case OpenFile.EROFS, OpenFile.EPERM, OpenFile.EACCES -> Kind.READ_ONLY;
                     default -> Kind.IO;
                 },

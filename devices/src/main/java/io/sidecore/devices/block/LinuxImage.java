@@ -10,6 +10,7 @@ import io.sidecore.devices.linux.SystemCallException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 
 /**
  * A raw image file or a block device of Linux. While it is open nobody else writes it: it holds a lock that other hosts and QEMU's tools respect.
@@ -48,6 +49,7 @@ public final class LinuxImage implements Image {
     private final boolean direct;
     private final Traits traits;
     private final int memoryAlignment;
+    private final int deviceSector;
     private volatile boolean knowsNow;
     private volatile long size;
 
@@ -61,8 +63,9 @@ public final class LinuxImage implements Image {
         }
         this.size = opened.isDevice() ? file.deviceSize() : opened.size();
         this.memoryAlignment = opened.directMemory() > 0 ? opened.directMemory() : DIRECT_ALIGNMENT;
+        this.deviceSector = opened.isDevice() ? file.deviceSector() : 1;
         var offsetAlignment = opened.isDevice()
-                ? Math.max(file.deviceSector(), opened.directOffset())
+                ? Math.max(deviceSector, opened.directOffset())
                 : opened.directOffset() > 0 ? opened.directOffset() : DIRECT_ALIGNMENT;
         this.knowsNow = !direct;
         this.traits = new Traits(
@@ -70,8 +73,7 @@ public final class LinuxImage implements Image {
                 options.readOnly(),
                 opened.isDevice() ? Answer.NONE : known(!options.readOnly() && probePunch()),
                 known(!options.readOnly()),
-                // A device zeroes whole sectors only, and may do so no faster than by writing.
-                opened.isDevice() ? Answer.NONE : known(!options.readOnly() && probeZero()),
+                known(!options.readOnly() && (opened.isDevice() ? file.isDeviceQuickToZero() : probeZero())),
                 opened.isDevice() ? Answer.NONE : known(probeExtents()),
                 known(!direct),
                 !direct && file.isInMemory(),
@@ -146,10 +148,21 @@ public final class LinuxImage implements Image {
                 options.readOnly() || !options.create() ? "" : ". Give the volume a size, and the image is created";
             case OpenFile.EACCES, OpenFile.EROFS ->
                 options.readOnly() ? "" : ". If it need not be written, say read-only = true";
+            case OpenFile.EBUSY ->
+                ". It is in use by " + holder(options.path()).orElse("the system, mounted perhaps")
+                        + "; end that first, or say read-only = true";
             case OpenFile.EINVAL ->
                 options.direct() ? ". Its file system may know no direct I/O: say direct = false" : "";
             default -> "";
         };
+    }
+
+    private static Optional<String> holder(Path path) {
+        try (var file = OpenFile.open(path, Access.READ_ONLY, false)) {
+            return file.lockHolder();
+        } catch (SystemCallException e) {
+            return Optional.empty();
+        }
     }
 
     private void judgeSize(Options options) {
@@ -284,6 +297,10 @@ public final class LinuxImage implements Image {
                 file.write(from, offset);
             }
         } catch (SystemCallException e) {
+            if (opened.isDevice() && e.errno() == OpenFile.ENOSPC) {
+                // What a device says of a place behind its end, too.
+                check();
+            }
             throw ImageException.of(e);
         }
     }
@@ -311,9 +328,8 @@ public final class LinuxImage implements Image {
             return;
         }
         // A hint for whole sectors; a device that cannot is none the worse.
-        var sector = file.deviceSector();
-        var begin = Math.ceilDiv(offset, sector) * sector;
-        var end = (offset + length) / sector * sector;
+        var begin = firstSector(offset);
+        var end = endOfSectors(offset + length);
         if (end > begin) {
             inSteps(begin, end - begin, (at, bytes) -> {
                 file.discard(at, bytes);
@@ -324,7 +340,34 @@ public final class LinuxImage implements Image {
 
     @Override
     public void zero(long offset, long length) {
-        inSteps(offset, length, file::zero);
+        if (!opened.isDevice()) {
+            inSteps(offset, length, file::zero);
+            return;
+        }
+        // Whole sectors; what is left of others goes through the page cache.
+        var end = offset + length;
+        var begin = Math.min(end, firstSector(offset));
+        var until = Math.max(begin, endOfSectors(end));
+        writeZeroes(offset, begin - offset);
+        inSteps(begin, until - begin, file::zeroOut);
+        writeZeroes(until, end - until);
+    }
+
+    private void writeZeroes(long offset, long length) {
+        if (length > 0) {
+            try (var zeroes = Bounce.take(length)) {
+                zeroes.memory().fill((byte) 0);
+                write(offset, zeroes.vector());
+            }
+        }
+    }
+
+    private long firstSector(long offset) {
+        return Math.ceilDiv(offset, deviceSector) * deviceSector;
+    }
+
+    private long endOfSectors(long offset) {
+        return offset / deviceSector * deviceSector;
     }
 
     private interface Step {
@@ -418,10 +461,35 @@ public final class LinuxImage implements Image {
         if (opened.isFile() && named.size() < size) {
             throw lost(" was truncated by somebody else, from " + size + " to " + named.size() + " bytes");
         }
+        if (opened.isDevice()) {
+            checkDevice();
+        }
+    }
+
+    private void checkDevice() {
+        long present;
+        try {
+            present = file.deviceSize();
+        } catch (SystemCallException e) {
+            throw lost(" is gone: " + e.getMessage());
+        }
+        if (present < size) {
+            throw lost(" has shrunk, from " + size + " to " + present + " bytes");
+        }
     }
 
     private ImageException lost(String how) {
         return new ImageException(ImageException.Kind.LOST, "the image " + name() + how);
+    }
+
+    /** Not of a device: it may be full though it has its size. */
+    @Override
+    public boolean hasRoom(long bytes) {
+        try {
+            return !opened.isDevice() && file.available() > bytes;
+        } catch (SystemCallException e) {
+            return false;
+        }
     }
 
     /** After a failed flush the page cache shows what did not get to the medium, until it drops it. */

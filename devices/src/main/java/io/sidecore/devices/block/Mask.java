@@ -270,6 +270,11 @@ final class Mask implements Image {
     }
 
     @Override
+    public boolean hasRoom(long bytes) {
+        return inner.hasRoom(bytes);
+    }
+
+    @Override
     public void close() {
         inner.close();
     }

@@ -23,7 +23,6 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
-import java.util.function.Consumer;
 
 /**
  * A medium in memory: sparse, off the heap, of any size the address space holds. An extent takes memory once it has been written, until it is trimmed or zeroed; without, it reads as zeroes and costs nothing. Used by any number of
@@ -135,7 +134,7 @@ public final class MemoryMedium implements Medium {
 
     /** Memory does not fail. */
     @Override
-    public void watch(Consumer<String> onFailure) {}
+    public void watch(Watcher watcher) {}
 
     @Override
     public void recover() {}

@@ -26,6 +26,7 @@ public final class OpenFile implements AutoCloseable {
 
     public static final int EAGAIN = 11;
     public static final int EACCES = 13;
+    public static final int EBUSY = 16;
     public static final int ENODEV = 19;
     public static final int EINVAL = 22;
     public static final int ENOSPC = 28;
@@ -41,6 +42,7 @@ public final class OpenFile implements AutoCloseable {
     /** How it is opened. */
     public enum Access {
         READ_ONLY,
+        /** A block device that is in use, as a mounted one is, is refused with EBUSY. */
         READ_WRITE,
         /** A new file, mode 0600; one that is there is refused with EEXIST. */
         CREATE
@@ -55,6 +57,7 @@ public final class OpenFile implements AutoCloseable {
      * @param links names it has; zero once it was deleted
      * @param isFile whether it is a regular file
      * @param isDevice whether it is a block device
+     * @param deviceNumber of a block device, as {@code /sys/dev/block} has it: {@code MAJOR:MINOR}
      * @param directMemory alignment of memory for direct I/O; zero where that is not possible, or not told (before Linux 6.1)
      * @param directOffset alignment of offsets and lengths for direct I/O
      */
@@ -65,6 +68,7 @@ public final class OpenFile implements AutoCloseable {
             long links,
             boolean isFile,
             boolean isDevice,
+            String deviceNumber,
             int directMemory,
             int directOffset) {
         /** Whether it is one file at two times, whatever has become of its size. */
@@ -110,7 +114,8 @@ public final class OpenFile implements AutoCloseable {
                 | (direct ? LibcFiles.O_DIRECT : 0)
                 | switch (access) {
                     case READ_ONLY -> LibcFiles.O_RDONLY;
-                    case READ_WRITE -> LibcFiles.O_RDWR;
+                    // Without O_CREAT it has a meaning for block devices only.
+                    case READ_WRITE -> LibcFiles.O_RDWR | LibcFiles.O_EXCL;
                     case CREATE -> LibcFiles.O_RDWR | LibcFiles.O_CREAT | LibcFiles.O_EXCL;
                 };
         try (var arena = Arena.ofConfined()) {
@@ -152,6 +157,8 @@ public final class OpenFile implements AutoCloseable {
                     Integer.toUnsignedLong(stat.get(JAVA_INT, 16)),
                     type == S_IFREG,
                     type == S_IFBLK,
+                    Integer.toUnsignedString(stat.get(JAVA_INT, 128)) + ":"
+                            + Integer.toUnsignedString(stat.get(JAVA_INT, 132)),
                     aligned ? stat.get(JAVA_INT, 152) : 0,
                     aligned ? stat.get(JAVA_INT, 156) : 0);
         }
@@ -163,6 +170,16 @@ public final class OpenFile implements AutoCloseable {
             var stat = arena.allocate(STATX_BYTES, Long.BYTES);
             check("Cannot look at the file system of " + path, LibcFiles.fileSystem(fd, stat));
             return stat.get(JAVA_LONG, 0) == TMPFS_MAGIC && !hasSwap();
+        }
+    }
+
+    /** Bytes that its file system has left for anybody; an estimate, quotas aside. */
+    public long available() {
+        try (var arena = Arena.ofConfined()) {
+            var stat = arena.allocate(STATX_BYTES, Long.BYTES);
+            check("Cannot look at the file system of " + path, LibcFiles.fileSystem(fd, stat));
+            // struct statfs: f_bsize, f_bavail.
+            return stat.get(JAVA_LONG, 8) * stat.get(JAVA_LONG, 32);
         }
     }
 
@@ -306,6 +323,22 @@ public final class OpenFile implements AutoCloseable {
         return deviceNumber(LibcFiles.BLKSSZGET);
     }
 
+    /** Whether a block device zeroes a range faster than by writing it, as far as the kernel knows. */
+    public boolean isDeviceQuickToZero() {
+        var device = Path.of("/sys/dev/block", status().deviceNumber());
+        // A partition has no queue of its own, its disk has: the folder above the one that this links to.
+        for (var queue : List.of(device.resolve("queue"), device.resolve("../queue"))) {
+            try {
+                return Long.parseLong(Files.readString(queue.resolve("write_zeroes_max_bytes"))
+                                .strip())
+                        > 0;
+            } catch (IOException notThere) {
+                continue;
+            }
+        }
+        return false;
+    }
+
     /** Whether a block device refuses writes. */
     public boolean isDeviceReadOnly() {
         return deviceNumber(LibcFiles.BLKROGET) != 0;
@@ -324,7 +357,7 @@ public final class OpenFile implements AutoCloseable {
         return device("discard", LibcFiles.BLKDISCARD, offset, length);
     }
 
-    /** Makes a range of whole sectors of a block device read as zeroes. False if it cannot. */
+    /** Makes a range of whole sectors of a block device read as zeroes, its space kept; by writing them where it has no quicker way. False if it cannot. */
     public boolean zeroOut(long offset, long length) {
         return device("zero", LibcFiles.BLKZEROOUT, offset, length);
     }

@@ -50,6 +50,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     private boolean broken;
     private boolean ending;
     private boolean closed;
+    private String closedBecause = "";
 
     /**
      * A connection whose client has chosen an export.
@@ -419,11 +420,21 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             return;
         }
         closed = true;
-        LOG.info("{} ended: {}", queue == null ? "export " + session.export().name() : queue.name(), reason);
+        closedBecause = reason;
         transport.close();
         onClosed.accept(this);
         if (codec != null) {
             codec.close();
         }
+    }
+
+    /** Why it has ended; empty as long as it has not. On the loop. */
+    String closedBecause() {
+        return closedBecause;
+    }
+
+    @Override
+    public String toString() {
+        return queue == null ? "export " + session.export().name() : queue.name();
     }
 }

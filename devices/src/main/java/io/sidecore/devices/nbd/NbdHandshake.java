@@ -59,7 +59,7 @@ public final class NbdHandshake {
                 (Nbd.FLAG_FIXED_NEWSTYLE | Nbd.FLAG_NO_ZEROES));
     }
 
-    /** From now on whatever the client asks is refused with NBD_REP_ERR_SHUTDOWN, and an abort acknowledged (proto.md, "Termination of the session during option haggling"). */
+    /** From now on whatever the client may ask is refused with NBD_REP_ERR_SHUTDOWN, and an abort acknowledged (proto.md, "Termination of the session during option haggling"). */
     void shutDown() {
         shuttingDown = true;
     }
@@ -172,12 +172,13 @@ public final class NbdHandshake {
         var data = new byte[(int) length];
         in.position(at + 16);
         in.get(data);
-        if (shuttingDown && option != Nbd.OPT_ABORT) {
-            refuseToGoOn(option);
+        if (plain(option)) {
+            // Even by a host that stops: to a client without TLS it says nothing else (proto.md, "FORCEDTLS mode").
+            refusePlain(option);
             return true;
         }
-        if (plain(option)) {
-            refusePlain(option);
+        if (shuttingDown && option != Nbd.OPT_ABORT) {
+            refuseToGoOn(option);
             return true;
         }
         switch (option) {

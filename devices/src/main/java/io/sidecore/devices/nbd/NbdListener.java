@@ -20,6 +20,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.BiConsumer;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -65,6 +66,7 @@ public final class NbdListener implements AutoCloseable {
     private final List<ServerSocketChannel> channels = new CopyOnWriteArrayList<>();
     private final Map<ServerSocketChannel, SelectionKey> keys = new HashMap<>();
     private final Set<Object> connections = ConcurrentHashMap.newKeySet();
+    private final LogQuota log = new LogQuota();
 
     private volatile boolean stopping;
 
@@ -103,7 +105,7 @@ public final class NbdListener implements AutoCloseable {
             }
         } catch (IOException e) {
             if (channel.isOpen()) {
-                LOG.warn("accepting a connection failed, trying again soon: {}", e.getMessage());
+                say(more -> LOG.warn("accepting a connection failed, trying again soon: {}{}", e.getMessage(), more));
                 pause(channel);
             }
         }
@@ -122,17 +124,22 @@ public final class NbdListener implements AutoCloseable {
                 loop.clock().nanos() + RETRY_NANOS);
     }
 
+    private void say(Consumer<String> line) {
+        log.say(loop.clock().nanos(), line);
+    }
+
     private void greet(SocketChannel socket) {
         try {
             if (connections.size() >= service.maxConnections()) {
-                LOG.warn(
-                        "refused a connection: {} are open, and exports.nbd.max-connections allows no more",
-                        connections.size());
+                say(more -> LOG.warn(
+                        "refused a connection: {} are open, and exports.nbd.max-connections allows no more{}",
+                        service.maxConnections(),
+                        more));
                 socket.close();
                 return;
             }
             var transport = new SocketTransport(socket);
-            var negotiation = new NbdNegotiation(transport, service, loop, this::chosen, connections::remove);
+            var negotiation = new NbdNegotiation(transport, service, loop, this::chosen, connections::remove, log);
             connections.add(negotiation);
             // Not from within the selection: registering with it needs the loop itself.
             loop.execute(negotiation::start);
@@ -151,8 +158,7 @@ public final class NbdListener implements AutoCloseable {
     }
 
     private void chosen(NbdNegotiation negotiation, NbdSession session) {
-        var connection =
-                new NbdConnection(negotiation.transport(), session, pool, negotiation.early(), connections::remove);
+        var connection = new NbdConnection(negotiation.transport(), session, pool, negotiation.early(), this::ended);
         connections.add(connection);
         connections.remove(negotiation);
         if (stopping) {
@@ -160,6 +166,12 @@ public final class NbdListener implements AutoCloseable {
         } else {
             onConnection.accept(session.export(), connection);
         }
+    }
+
+    /** Told on the connection's own loop. */
+    private void ended(NbdConnection connection) {
+        connections.remove(connection);
+        say(more -> LOG.info("{} ended: {}{}", connection, connection.closedBecause(), more));
     }
 
     /** Stops accepting, and ends the connections that still negotiate. */

@@ -20,6 +20,7 @@ final class NbdNegotiation implements Transport.Listener {
     private final Loop loop;
     private final BiConsumer<NbdNegotiation, NbdSession> onChosen;
     private final Consumer<NbdNegotiation> onClosed;
+    private final LogQuota log;
     private final ByteBuffer in = ByteBuffer.allocate(2 * NbdHandshake.MAX_OPTION);
     private final Deadline timeout = new Deadline(() -> close("it chose no export in time"));
     private boolean over;
@@ -29,12 +30,14 @@ final class NbdNegotiation implements Transport.Listener {
             NbdListener.Service service,
             Loop loop,
             BiConsumer<NbdNegotiation, NbdSession> onChosen,
-            Consumer<NbdNegotiation> onClosed) {
+            Consumer<NbdNegotiation> onClosed,
+            LogQuota log) {
         this.transport = transport;
         this.service = service;
         this.loop = loop;
         this.onChosen = onChosen;
         this.onClosed = onClosed;
+        this.log = log;
         this.handshake = new NbdHandshake(service.exports(), service.tlsMode());
     }
 
@@ -55,7 +58,8 @@ final class NbdNegotiation implements Transport.Listener {
 
     @Override
     public void readable() {
-        if (over) {
+        if (over || handshake.startsTls()) {
+            // What comes behind STARTTLS is TLS, or injected: it is not for us to read.
             return;
         }
         try {
@@ -124,6 +128,11 @@ final class NbdNegotiation implements Transport.Listener {
         if (over) {
             return;
         }
+        if (in.position() > 0) {
+            // The handshake refuses this already; to take it for the client's would undo all that follows.
+            close(in.position() + " bytes came in plain before TLS began");
+            return;
+        }
         transport.detach();
         transport = service.tls().orElseThrow().accept(transport);
         handshake.secured();
@@ -146,7 +155,9 @@ final class NbdNegotiation implements Transport.Listener {
     }
 
     private void close(String reason) {
-        LOG.info("connection {} ended in its handshake: {}", transport, reason);
+        log.say(
+                loop.clock().nanos(),
+                more -> LOG.info("connection {} ended in its handshake: {}{}", transport, reason, more));
         close();
     }
 

@@ -52,6 +52,9 @@ public final class TlsTransport implements Transport, Transport.Listener {
     /** What a record decrypts to, at most; the JDK wants a byte more for the content type of TLS 1.3. */
     private static final int SPILL = (16 << 10) + 256;
 
+    /** Records without content in a row: what key updates, or nothing at all, cost is far more than what it costs to send them. */
+    private static final int MAX_EMPTY = 32;
+
     /** Times in a row that one call reads from below: a peer that sends records without content gets no more of the loop. */
     private static final int REFILLS = 16;
 
@@ -80,6 +83,9 @@ public final class TlsTransport implements Transport, Transport.Listener {
     private boolean drained;
     /** It found as much. */
     private boolean crowded;
+    /** Records in a row that had no content. */
+    private int empty;
+
     /** Bytes of the writer that are encrypted in {@link #out}, and were not reported as written. */
     private long unreported;
 
@@ -139,20 +145,21 @@ public final class TlsTransport implements Transport, Transport.Listener {
         wantsRead = read;
         wantsWrite = write;
         watch();
-        wakeIfBuffered();
+        wakeIfDue();
     }
 
     /** What of the transport below matters now. */
     private void watch() {
         if (attached) {
             below.interest(
-                    !busy && (!open || wantsRead) && !ended && failure == null, hasUnsent() || open && wantsWrite);
+                    !busy && (!open || wantsRead) && !ended && failure == null,
+                    failure == null && (hasUnsent() || open && wantsWrite));
         }
     }
 
-    /** What was received together with bytes that were read already is not announced from below once more. */
-    private void wakeIfBuffered() {
-        if (wantsRead && attached && !wakeDue && isBuffered()) {
+    /** What was received together with bytes that were read already is not announced from below once more, and nothing is once it has failed. */
+    private void wakeIfDue() {
+        if (attached && !wakeDue && (wantsRead && isBuffered() || wantsWrite && failure != null)) {
             wakeDue = true;
             loop.execute(wake);
         }
@@ -162,10 +169,12 @@ public final class TlsTransport implements Transport, Transport.Listener {
         // After a move the new loop has a task of its own.
         if (of == attachments) {
             wakeDue = false;
-            if (wantsRead && isBuffered()) {
+            if (wantsWrite && failure != null) {
+                listener.writable();
+            } else if (wantsRead && isBuffered()) {
                 listener.readable();
-                wakeIfBuffered();
             }
+            wakeIfDue();
         }
     }
 
@@ -178,7 +187,7 @@ public final class TlsTransport implements Transport, Transport.Listener {
     public void readable() {
         if (open) {
             listener.readable();
-            wakeIfBuffered();
+            wakeIfDue();
         } else if (!busy) {
             handshake();
         }
@@ -324,12 +333,12 @@ public final class TlsTransport implements Transport, Transport.Listener {
         open = true;
         flush();
         var session = engine.getSession();
-        LOG.info("{}: {}, {}{}", this, session.getProtocol(), session.getCipherSuite(), client(session));
+        LOG.debug("{}: {}, {}{}", this, session.getProtocol(), session.getCipherSuite(), client(session));
         watch();
         if (wantsWrite) {
             listener.writable();
         }
-        wakeIfBuffered();
+        wakeIfDue();
     }
 
     private static String client(SSLSession session) {
@@ -349,7 +358,12 @@ public final class TlsTransport implements Transport, Transport.Listener {
         }
         watch();
         if (first && attached) {
-            listener.readable();
+            // Who waits to write may not read before it has written.
+            if (wantsWrite) {
+                listener.writable();
+            } else {
+                listener.readable();
+            }
         }
     }
 
@@ -448,7 +462,12 @@ public final class TlsTransport implements Transport, Transport.Listener {
         }
         switch (result.getStatus()) {
             case CLOSED -> ended = true;
-            case OK -> {}
+            case OK -> {
+                empty = result.bytesProduced() > 0 ? 0 : empty + 1;
+                if (empty > MAX_EMPTY) {
+                    throw new SSLException("more than " + MAX_EMPTY + " TLS records in a row without content");
+                }
+            }
             // Neither can be: a whole record is there, and room for it.
             case BUFFER_OVERFLOW, BUFFER_UNDERFLOW ->
                 throw new SSLException("a TLS record of " + fragment + " bytes cannot be decrypted: " + result);

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 
 /** A store as a test likes it: one request at a time, or several, and their answers. For one thread. */
 final class Disk {
@@ -77,6 +78,17 @@ final class Disk {
             if (!open.remove(answered())) {
                 throw new AssertionError("answered twice");
             }
+        }
+    }
+
+    /** Waits until something holds that other threads bring about. */
+    static void until(BooleanSupplier holds) {
+        var end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+        while (!holds.getAsBoolean()) {
+            if (System.nanoTime() - end > 0) {
+                throw new AssertionError("not within 30 s");
+            }
+            Thread.onSpinWait();
         }
     }
 

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Errno;
+import io.sidecore.actors.block.Medium;
 import io.sidecore.actors.block.MediumException;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Store.Answer;
@@ -21,6 +22,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
@@ -310,6 +312,11 @@ class FileMediumTest {
             assertThat(failures).singleElement().asString().contains(path.toString(), "has vanished");
             assertThatThrownBy(medium::recover).isInstanceOf(MediumException.class);
             assertThat(new Disk(medium.open()).write(0, new byte[1])).isEqualTo(Errno.EIO);
+            Files.write(path, new byte[(int) MIB]);
+
+            medium.recover();
+
+            assertThat(new Disk(medium.open()).flush()).isEqualTo(Errno.OK);
         }
     }
 
@@ -317,15 +324,22 @@ class FileMediumTest {
     void aReplacedImageIsNoticedByTheNextFlush() throws IOException {
         var path = folder.resolve("disk.img");
         try (var medium = medium(path, MIB)) {
+            new Disk(medium.open()).write(0, new byte[] {7});
+            var original = Files.createLink(folder.resolve("original.img"), path);
             var other = folder.resolve("other.img");
             Files.write(other, new byte[(int) MIB], StandardOpenOption.CREATE_NEW);
             Files.move(other, path, StandardCopyOption.REPLACE_EXISTING);
 
-            assertThat(new Disk(medium.open()).ask(BlockOp.WRITE, 0, 512, Request.FUA))
+            assertThat(new Disk(medium.open()).ask(BlockOp.WRITE, 4096, 512, Request.FUA))
                     .isEqualTo(Errno.EIO);
 
             assertThat(medium.failure())
                     .hasValueSatisfying(why -> assertThat(why).contains("was replaced"));
+            Files.move(original, path, StandardCopyOption.REPLACE_EXISTING);
+
+            medium.recover();
+
+            assertThat(new Disk(medium.open()).read(0, 1)).containsExactly(7);
         }
     }
 
@@ -333,10 +347,10 @@ class FileMediumTest {
     // --------------------------------------------------------------------
 
     private static class Failing extends ArrayImage {
-        private volatile ImageException onWrite;
-        private volatile RuntimeException onSync;
-        private volatile ImageException onRead;
-        private volatile CountDownLatch held;
+        volatile ImageException onWrite;
+        volatile RuntimeException onSync;
+        volatile ImageException onRead;
+        volatile CountDownLatch held;
         private final AtomicInteger syncs = new AtomicInteger();
 
         Failing() {
@@ -410,29 +424,135 @@ class FileMediumTest {
         }
     }
 
+    /** What a watcher is told, in order. */
+    private static final class Told implements Medium.Watcher {
+        private final List<String> all = new CopyOnWriteArrayList<>();
+
+        @Override
+        public void failed(String why) {
+            all.add("failed: " + why);
+        }
+
+        @Override
+        public void degraded(String condition) {
+            all.add("degraded: " + condition);
+        }
+
+        @Override
+        public void well(String condition) {
+            all.add("well: " + condition);
+        }
+    }
+
     @Test
-    void eachErrorConcernsItsRequestAloneAndCanBeSeenUntilAChangeSucceeds() {
+    void eachErrorConcernsItsRequestAloneAndIsToldOnceUntilItIsOver() {
         var image = new Failing();
+        var full = "quota exceeded; what needs space is answered ENOSPC";
+        var readOnly = "remounted read-only; changes are answered EPERM until it can be written again";
+        var bad = "bad sector; what touches that place is answered EIO as long as it lasts";
         try (var medium = new FileMedium(() -> image, 2)) {
+            var told = new Told();
+            medium.watch(told);
             var disk = new Disk(medium.open());
             disk.write(0, new byte[] {3});
 
-            image.onWrite = new ImageException(ImageException.Kind.FULL, "quota exceeded");
+            image.onWrite = new ImageException(ImageException.Kind.LIMITED, "quota exceeded");
             assertThat(disk.write(0, new byte[512])).isEqualTo(Errno.ENOSPC);
-            assertThat(medium.condition()).contains("quota exceeded");
+            assertThat(disk.write(512, new byte[512])).isEqualTo(Errno.ENOSPC);
             image.onWrite = new ImageException(ImageException.Kind.READ_ONLY, "remounted read-only");
             assertThat(disk.write(0, new byte[512])).isEqualTo(Errno.EPERM);
-            assertThat(medium.condition()).contains("remounted read-only");
             image.onRead = new ImageException(ImageException.Kind.IO, "bad sector");
+            assertThat(disk.ask(BlockOp.READ, 8192, 512, 0)).isEqualTo(Errno.EIO);
             assertThat(disk.ask(BlockOp.READ, 0, 512, 0)).isEqualTo(Errno.EIO);
+            assertThat(medium.conditions()).containsExactly(full, readOnly, bad);
             image.onWrite = null;
             image.onRead = null;
 
             assertThat(disk.read(0, 1)).containsExactly(3);
+            assertThat(disk.write(4096, new byte[] {4})).isEqualTo(Errno.OK);
+            assertThat(medium.conditions()).as("places of failure untouched").containsExactly(full, bad);
             assertThat(disk.write(0, new byte[] {4})).isEqualTo(Errno.OK);
-            assertThat(medium.condition()).isEmpty();
+            assertThat(disk.read(8000, 512)).hasSize(512);
+
+            assertThat(medium.conditions()).isEmpty();
             assertThat(medium.failure()).isEmpty();
+            assertThat(told.all)
+                    .containsExactly(
+                            "degraded: " + full,
+                            "degraded: " + readOnly,
+                            "degraded: " + bad,
+                            "well: " + readOnly,
+                            "well: " + full,
+                            "well: " + bad);
         }
+    }
+
+    @Test
+    void aFullImageIsWellAgainOnceThereIsRoomForWhatWasRefused() {
+        var image = new Failing() {
+            private volatile long room;
+
+            @Override
+            public boolean hasRoom(long bytes) {
+                return room > bytes;
+            }
+        };
+        try (var medium = new FileMedium(() -> image, 2)) {
+            var told = new Told();
+            medium.watch(told);
+            var disk = new Disk(medium.open());
+            image.onWrite = new ImageException(ImageException.Kind.FULL, "full");
+            assertThat(disk.write(0, new byte[8192])).isEqualTo(Errno.ENOSPC);
+            image.onWrite = null;
+            // Where space was taken before there still is some.
+            assertThat(disk.write(65536, new byte[8192])).isEqualTo(Errno.OK);
+            image.room = 4096;
+            assertThat(disk.flush()).isEqualTo(Errno.OK);
+            assertThat(told.all).hasSize(1);
+
+            image.room = 65536;
+            assertThat(disk.flush()).as("looks after the image").isEqualTo(Errno.OK);
+
+            assertThat(medium.conditions()).isEmpty();
+            assertThat(told.all)
+                    .containsExactly(
+                            "degraded: full; what needs space is answered ENOSPC until there is some",
+                            "well: full; what needs space is answered ENOSPC until there is some");
+        }
+    }
+
+    @Test
+    void aFailedImageIsLetGoOnceNobodyIsInsideAndOpenedAnewByARecovery() {
+        var opened = new AtomicInteger();
+        var closed = new AtomicInteger();
+        class Counted extends Failing {
+            @Override
+            public void close() {
+                closed.incrementAndGet();
+            }
+        }
+        var first = new Counted();
+        try (var medium = new FileMedium(() -> opened.getAndIncrement() == 0 ? first : new Counted(), 2)) {
+            var store = medium.open();
+            var disk = new Disk(store);
+            first.held = new CountDownLatch(1);
+            disk.issue(List.of(disk.write(0, new byte[] {1}, 0)));
+            first.onRead = new ImageException(ImageException.Kind.LOST, "gone");
+            assertThat(disk.ask(BlockOp.READ, 4096, 1, 0)).isEqualTo(Errno.EIO);
+            // As a volume does when its medium fails.
+            store.close();
+            assertThat(closed).as("a write is inside").hasValue(0);
+
+            first.held.countDown();
+            disk.answered();
+            Disk.until(() -> closed.get() == 1);
+
+            medium.recover();
+            assertThat(opened).hasValue(2);
+            assertThat(closed).hasValue(1);
+            assertThat(new Disk(medium.open()).write(0, new byte[] {2})).isEqualTo(Errno.OK);
+        }
+        assertThat(closed).hasValue(2);
     }
 
     @Test

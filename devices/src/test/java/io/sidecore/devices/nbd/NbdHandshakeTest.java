@@ -393,6 +393,35 @@ class NbdHandshakeTest {
     }
 
     @Test
+    void aHostThatStopsTellsAPlainClientNothingButThatTlsIsRequired() throws Exception {
+        var required = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.REQUIRE);
+        required.shutDown();
+
+        required.feed(ByteBuffer.wrap(joined(
+                flags(BOTH), option(Nbd.OPT_LIST, new byte[0]), go("root"), option(4711, new byte[0]), STARTTLS)));
+        assertThat(types(required))
+                .containsExactly(
+                        Nbd.REP_ERR_TLS_REQD, Nbd.REP_ERR_TLS_REQD, Nbd.REP_ERR_TLS_REQD, Nbd.REP_ERR_SHUTDOWN);
+        assertThat(required.startsTls()).isFalse();
+
+        required.feed(ByteBuffer.wrap(option(Nbd.OPT_ABORT, new byte[0])));
+        assertThat(types(required)).endsWith(Nbd.REP_ACK);
+    }
+
+    @Test
+    void aHostThatStopsTellsSoToAClientWithTls() throws Exception {
+        var required = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.REQUIRE);
+        required.feed(ByteBuffer.wrap(joined(flags(BOTH), STARTTLS)));
+        required.secured();
+        required.shutDown();
+
+        required.feed(ByteBuffer.wrap(joined(option(Nbd.OPT_LIST, new byte[0]), go("root"))));
+
+        assertThat(types(required)).containsExactly(Nbd.REP_ACK, Nbd.REP_ERR_SHUTDOWN, Nbd.REP_ERR_SHUTDOWN);
+        assertThat(required.chosen()).isEmpty();
+    }
+
+    @Test
     void whereTlsIsRequiredAnExportNameWithoutItEndsTheConnection() {
         var required = new NbdHandshake(List.of(ROOT, SCRATCH), TlsSettings.Mode.REQUIRE);
 

@@ -21,19 +21,20 @@ import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManagerFactory;
 
 /** Certificates for a test, made by the JDK's keytool: each vouches for itself. */
-final class Pki {
+public final class Pki {
     private static final char[] PASSWORD = "password".toCharArray();
     private final Path folder;
 
-    Pki(Path folder) {
+    /** Keeps its files in {@code folder}. */
+    public Pki(Path folder) {
         this.folder = folder;
     }
 
     /** A key and its certificate. */
-    record Identity(PrivateKey key, X509Certificate certificate) {}
+    public record Identity(PrivateKey key, X509Certificate certificate) {}
 
     /** @param algorithm {@code RSA -keysize 2048} or {@code EC -groupname secp256r1}, say */
-    Identity identity(String name, String algorithm) {
+    public Identity identity(String name, String algorithm) {
         var store = folder.resolve(name + ".p12");
         try {
             var command = new ArrayList<>(List.of(
@@ -91,7 +92,7 @@ final class Pki {
     }
 
     /** The files of a server with this identity, which asks for the certificate of {@code client} if there is one. */
-    TlsFiles files(Identity server, Optional<Identity> client) throws GeneralSecurityException {
+    public TlsFiles files(Identity server, Optional<Identity> client) throws GeneralSecurityException {
         return new TlsFiles(
                 write("server-cert.pem", pem(server.certificate())),
                 write("server-key.pem", pem("PRIVATE KEY", server.key().getEncoded())),

@@ -319,6 +319,21 @@ class TlsTransportTest {
     }
 
     @Test
+    void aFloodOfKeyUpdatesIsRefused() throws Exception {
+        var pair = connect(22);
+        var socket = tls(pair.socket(), "TLSv1.3");
+        exchange(socket, 1000, 22);
+        try {
+            for (var i = 0; i < 1_000; i++) {
+                socket.startHandshake();
+            }
+        } catch (IOException cutOff) {
+            assertThat(cutOff).isInstanceOfAny(SSLException.class, java.net.SocketException.class);
+        }
+        assertThat(failure(pair)).hasMessageContaining("without content");
+    }
+
+    @Test
     void aRenegotiationIsRefused() throws Exception {
         var pair = connect(9);
         var socket = tls(pair.socket(), "TLSv1.2");
@@ -414,6 +429,54 @@ class TlsTransportTest {
         pair.socket().getOutputStream().write(new byte[] {0x17, 3, 3, 0x40, 0, 1, 2, 3});
         pair.socket().shutdownOutput();
         assertThat(pair.echo().ended.get(PATIENCE_SECONDS, TimeUnit.SECONDS)).isEqualTo(1000);
+    }
+
+    /** Says nothing but what its peer does not take, and looks at nothing else before that has gone. On its loop. */
+    private static final class Speaker implements Transport.Listener {
+        final CompletableFuture<Void> blocked = new CompletableFuture<>();
+        final CompletableFuture<Void> ended = new CompletableFuture<>();
+        private final ByteBuffer words = ByteBuffer.allocate(64 << 10);
+        private final Transport transport;
+
+        Speaker(Transport transport) {
+            this.transport = transport;
+        }
+
+        @Override
+        public void readable() {}
+
+        @Override
+        public void writable() {
+            try {
+                while (transport.write(words.clear()) == words.capacity()) {}
+                blocked.complete(null);
+            } catch (IOException e) {
+                transport.interest(false, false);
+                transport.detach();
+                transport.close();
+                ended.completeExceptionally(e);
+            }
+        }
+    }
+
+    @Test
+    void whoWaitsToWriteIsToldThatThePeerWasReset() throws Exception {
+        var pair = connect(23);
+        exchange(tls(pair.socket()), 1000, 23);
+        var speaker = new Speaker(pair.echo().transport);
+        var loop = loops.getFirst();
+        loop.execute(() -> {
+            speaker.transport.detach();
+            speaker.transport.attach(loop, speaker);
+            speaker.transport.interest(false, true);
+        });
+        speaker.blocked.get(PATIENCE_SECONDS, TimeUnit.SECONDS);
+        pair.socket().setSoLinger(true, 0);
+
+        pair.socket().close();
+
+        assertThatThrownBy(() -> speaker.ended.get(PATIENCE_SECONDS, TimeUnit.SECONDS))
+                .hasCauseInstanceOf(IOException.class);
     }
 
     @Test

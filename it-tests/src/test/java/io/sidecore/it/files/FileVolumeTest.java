@@ -2,6 +2,7 @@ package io.sidecore.it.files;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.sidecore.it.HostProcess;
 import io.sidecore.it.Peers;
 import io.sidecore.it.Peers.Running;
 import io.sidecore.it.Peers.ShortDirectory;
@@ -36,8 +37,12 @@ class FileVolumeTest {
         directory.close();
     }
 
-    private String volume(Path image, int mebibytes, String more) {
-        return "size = %d MiB, store { type = file, path = \"%s\" %s }".formatted(mebibytes, image, more);
+    /** The settings of a host that serves one volume in a file. */
+    private static String volume(Path image, int mebibytes) {
+        return """
+                volumes { disk { size = %d MiB, store { type = file, path = "%s" } } }
+                exports.nbd { listen = ["unix:s"], volumes = [disk] }
+                """.formatted(mebibytes, image);
     }
 
     // --- promises
@@ -46,10 +51,12 @@ class FileVolumeTest {
     @Test
     void flushesAndForcedWritesReachFdatasyncAndOthersDoNot() throws IOException {
         var trace = directory.path().resolve("trace");
-        var strace = new String[] {"strace", "-f", "-qq", "-o", trace.toString(), "-e", "trace=fdatasync,fsync"};
         Peers.need(Tool.STRACE);
-        try (var host =
-                new HostProcess(directory.path(), volume(directory.path().resolve("disk.img"), 16, ""), strace)) {
+        var command =
+                new ArrayList<>(List.of("strace", "-f", "-qq", "-o", trace.toString(), "-e", "trace=fdatasync,fsync"));
+        command.addAll(
+                HostProcess.command(directory.path(), volume(directory.path().resolve("disk.img"), 16)));
+        try (var host = new HostProcess(command)) {
             var before = syncs(trace);
             ask(host, "h.pwrite(bytes(4096), 0)", "h.zero(4096, 8192)", "h.trim(4096, 16384)");
             assertThat(syncs(trace)).as("after a write, zeroes and a trim").isEqualTo(before);
@@ -73,11 +80,7 @@ class FileVolumeTest {
     }
 
     private static String ask(HostProcess host, String... lines) {
-        var script = "import nbd, sys\nh = nbd.NBD()\nh.connect_uri(sys.argv[1])\n" + String.join("\n", lines)
-                + "\nh.shutdown()\n";
-        try (var python = Peers.startPython(script, host.uri())) {
-            return python.await(PATIENCE).ok();
-        }
+        return Nbdsh.ask(host.uri(), lines);
     }
 
     /** What each writer prints is the number of its last write that a flush has covered. */
@@ -104,12 +107,12 @@ class FileVolumeTest {
         var random = new Random(3);
         var due = new long[WRITERS][BLOCKS];
         for (var kill = 0; kill < KILLS; kill++) {
-            try (var host = new HostProcess(directory.path(), volume(image, 16, ""))) {
+            try (var host = new HostProcess(directory.path(), volume(image, 16))) {
                 verify(host, copy, due);
                 load(host, (kill + 1) * 1_000_000L, due, 20 + random.nextInt(200));
             }
         }
-        try (var host = new HostProcess(directory.path(), volume(image, 16, ""))) {
+        try (var host = new HostProcess(directory.path(), volume(image, 16))) {
             verify(host, copy, due);
         }
         System.out.printf("a host killed %d times under load: nothing flushed is lost%n", KILLS);
@@ -170,7 +173,7 @@ class FileVolumeTest {
     @Test
     void clientsSeeHolesAndMakeThem() throws IOException {
         var image = directory.path().resolve("disk.img");
-        try (var host = new HostProcess(directory.path(), volume(image, 64, ""))) {
+        try (var host = new HostProcess(directory.path(), volume(image, 64))) {
             ask(host, "h.pwrite(b'x' * (8 << 20), 0)", "h.flush()", "h.trim(1 << 20, 1 << 20)");
             var map = Peers.run(Tool.NBDINFO, "--map", host.uri())
                     .ok()
@@ -193,9 +196,9 @@ class FileVolumeTest {
     @Test
     void aSecondHostIsToldWhichProcessHasTheImage() throws IOException {
         var image = directory.path().resolve("disk.img");
-        try (var host = new HostProcess(directory.path(), volume(image, 16, ""));
+        try (var host = new HostProcess(directory.path(), volume(image, 16));
                 var elsewhere = new ShortDirectory();
-                var second = Peers.start(HostProcess.command(elsewhere.path(), volume(image, 16, "")))) {
+                var second = Peers.start(HostProcess.command(elsewhere.path(), volume(image, 16)))) {
             var ended = second.await(PATIENCE);
             assertThat(ended.exit()).isNotZero();
             assertThat(ended.out() + ended.err()).contains("volume disk: " + image + " is in use by java (pid ");
@@ -208,9 +211,36 @@ class FileVolumeTest {
     }
 
     @Test
+    void aFullDiskIsSaidOnceInTheLogAndOnceThatItIsWellAgain() throws IOException {
+        var image = directory.path().resolve("small").resolve("disk.img");
+        try (var small = SmallFileSystem.inMemory(directory.path().resolve("small"), 12);
+                var host = new HostProcess(directory.path(), volume(image, 64))) {
+            var ballast = Files.write(small.path().resolve("ballast"), new byte[4 * MIB]);
+            var refused = ask(host, "print([t(h.pwrite, bytes(1 << 20), i << 20) for i in range(32)].count('ENOSPC'))");
+            assertThat(Integer.parseInt(refused.strip())).isGreaterThanOrEqualTo(24);
+
+            Files.delete(ballast);
+            Peers.until("the host has noticed that there is room: " + host.output(), PATIENCE, () -> {
+                ask(host, "h.pread(512, 0)");
+                return host.output().contains("well again");
+            });
+            ask(host, "h.pwrite(bytes(2 << 20), 40 << 20)", "h.flush()");
+
+            assertThat(host.output().lines().filter(line -> line.contains("Volume:")))
+                    .satisfiesExactly(
+                            full -> assertThat(full)
+                                    .containsPattern("WARN +Volume: volume disk: Cannot write 1048576 bytes at \\d+ of "
+                                            + image + ": No space left on device \\(errno 28\\); "
+                                            + "what needs space is answered ENOSPC until there is some$"),
+                            well -> assertThat(well)
+                                    .containsPattern("INFO +Volume: volume disk is well again; it had been: Cannot"));
+        }
+    }
+
+    @Test
     void anImageThatIsTruncatedFailsTheVolumeAndTheHostServesOn() throws IOException {
         var image = directory.path().resolve("disk.img");
-        try (var host = new HostProcess(directory.path(), volume(image, 16, ""))) {
+        try (var host = new HostProcess(directory.path(), volume(image, 16))) {
             ask(host, "h.pwrite(b'a' * 4096, 0)");
             try (var file = Files.newByteChannel(image, StandardOpenOption.WRITE)) {
                 file.truncate(MIB);

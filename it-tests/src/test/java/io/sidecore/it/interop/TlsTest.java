@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.typesafe.config.ConfigFactory;
 import io.sidecore.conf.Settings;
+import io.sidecore.it.Certificates;
 import io.sidecore.it.Peers;
 import io.sidecore.it.Peers.ShortDirectory;
 import io.sidecore.it.Peers.Tool;
@@ -114,26 +115,8 @@ class TlsTest {
                         more))));
     }
 
-    /** A directory as QEMU, libnbd and nbdkit expect it: an authority, a server and a client. */
     private static void pki(String name) throws IOException {
-        var folder = Files.createDirectory(file(name));
-        openssl(
-                "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=%1$s -keyout %2$s/ca-key.pem -out %2$s/ca-cert.pem"
-                        .formatted(name, folder));
-        var names = Files.writeString(folder.resolve("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1");
-        for (var side : List.of("server", "client")) {
-            openssl(
-                    ("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=%1$s-%2$s -keyout %3$s/%2$s-key.pem"
-                                    + " -out %3$s/%2$s.csr")
-                            .formatted(name, side, folder));
-            openssl(("x509 -req -in %1$s/%2$s.csr -CA %1$s/ca-cert.pem -CAkey %1$s/ca-key.pem -CAcreateserial -days 30"
-                            + " -extfile %3$s -out %1$s/%2$s-cert.pem")
-                    .formatted(folder, side, names));
-        }
-    }
-
-    private static void openssl(String arguments) {
-        Peers.run(Tool.OPENSSL, arguments.split(" ")).ok();
+        Certificates.in(file(name));
     }
 
     private static String announced(Sidecore host, String scheme, String export) {

@@ -24,6 +24,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** SV-6, SV-13, SC-4: what a million I/Os cost besides the I/O. */
 class DataPathTest {
@@ -67,9 +69,11 @@ class DataPathTest {
         }
     }
 
-    @Test
-    void aMillionRequestsMoveNoMessageAndNoHandOffAndNextToNoGarbage() throws Exception {
-        try (var client = client()) {
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aMillionRequestsMoveNoMessageAndNoHandOffAndNextToNoGarbage(boolean structured) throws Exception {
+        var uri = host.uris().getFirst();
+        try (var client = structured ? NbdClient.connectStructured(uri) : NbdClient.connect(uri)) {
             var random = new SplittableRandom(1);
             ask(client, 300_000, DEPTH, random);
             var loop = host.loops().shared();
@@ -93,8 +97,11 @@ class DataPathTest {
                     .isEqualTo(handOffs);
             assertThat(garbage / batches).as("bytes of garbage per batch").isLessThanOrEqualTo(GARBAGE_PER_BATCH);
             System.out.printf(
-                    "a million I/Os: 0 messages, 0 hand-offs, %d bytes of garbage a batch, %.1f a request (%.1f requests a batch)%n",
-                    garbage / batches, (double) garbage / MILLION, (double) MILLION / batches);
+                    "a million I/Os, %s replies: 0 messages, 0 hand-offs, %d bytes of garbage a batch, %.1f a request (%.1f requests a batch)%n",
+                    structured ? "structured" : "simple",
+                    garbage / batches,
+                    (double) garbage / MILLION,
+                    (double) MILLION / batches);
         }
     }
 

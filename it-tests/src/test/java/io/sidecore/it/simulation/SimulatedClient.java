@@ -35,13 +35,14 @@ final class SimulatedClient implements Transport.Listener {
     private final ByteBuffer out = ByteBuffer.allocate(LARGE + 28).flip();
     private final ByteBuffer in = ByteBuffer.allocate(2 * LARGE);
     private final boolean tolerant;
+    private final boolean structured;
     private int toAsk;
     private int toVerify;
     private long cookie;
     private long answers;
     private boolean goodbye;
 
-    /** A client of the bytes {@code base … base + size} that asks {@code requests} things, up to {@code depth} at a time, then reads everything and leaves. A {@code tolerant} one leaves earlier if something fails with EIO. */
+    /** A client of the bytes {@code base … base + size} that asks {@code requests} things, up to {@code depth} at a time, then reads everything and leaves. It has agreed on {@code structured} replies or not. A {@code tolerant} one leaves earlier if something fails with EIO. */
     SimulatedClient(
             String name,
             Simulation simulation,
@@ -50,7 +51,9 @@ final class SimulatedClient implements Transport.Listener {
             int size,
             int requests,
             int depth,
+            boolean structured,
             boolean tolerant) {
+        this.structured = structured;
         this.tolerant = tolerant;
         this.name = name;
         this.simulation = simulation;
@@ -112,22 +115,58 @@ final class SimulatedClient implements Transport.Listener {
             return false;
         }
         var at = in.position();
-        if (in.getInt(at) != 0x67446698) {
+        var chunk = in.getInt(at) == 0x668e33ef;
+        if (!chunk && in.getInt(at) != 0x67446698 || chunk && !structured) {
             violations.add(name + ": a reply begins with 0x" + Integer.toHexString(in.getInt(at)));
             return false;
         }
-        var error = in.getInt(at + 4);
         var key = in.getLong(at + 8);
         var asked = inFlight.get(key);
         if (asked == null) {
             violations.add(name + ": an answer to " + key + ", which was not asked or was answered before");
             return false;
         }
-        var payload = asked.type() == 0 && error == 0 ? asked.length() : 0;
-        if (in.remaining() < 16 + payload) {
+        return chunk ? chunk(at, key, asked) : simple(at, key, asked);
+    }
+
+    private boolean simple(int at, long key, Asked asked) {
+        var error = in.getInt(at + 4);
+        if (structured && asked.type() == 0) {
+            violations.add(name + ": a simple reply to the read " + key);
             return false;
         }
-        in.position(at + 16);
+        var payload = asked.type() == 0 && error == 0 ? asked.length() : 0;
+        return in.remaining() >= 16 + payload && answered(at + 16, key, asked, error);
+    }
+
+    /** The only one of its reply: what a read has found, or a failure. */
+    private boolean chunk(int at, long key, Asked asked) {
+        if (in.remaining() < 20 || in.remaining() < 20 + in.getInt(at + 16)) {
+            return false;
+        }
+        var flags = in.getShort(at + 4);
+        var type = in.getShort(at + 6);
+        var length = in.getInt(at + 16);
+        if (flags != 1) {
+            violations.add(name + ": a reply of several chunks to " + key);
+            return false;
+        }
+        if (type < 0) {
+            // Behind the number a text, and perhaps the offset.
+            return answered(at + 20 + length, key, asked, in.getInt(at + 20));
+        }
+        if (type != 1
+                || asked.type() != 0
+                || length != 8 + asked.length()
+                || in.getLong(at + 20) != base + asked.offset()) {
+            violations.add("%s: a chunk of type %d with %d bytes of request %d".formatted(name, type, length, key));
+            return false;
+        }
+        return answered(at + 28, key, asked, 0);
+    }
+
+    private boolean answered(int behindHeader, long key, Asked asked, int error) {
+        in.position(behindHeader);
         inFlight.remove(key);
         answers++;
         simulation.note(key);

@@ -235,7 +235,9 @@ final class SimulatedHost {
 
     private void connect(int number, SlabPool slabs, int requests) {
         var ends = SimulatedTransport.pair(simulation.random());
-        var session = NbdSession.plain(NbdExport.of("disk", attachment));
+        var export = NbdExport.of("disk", attachment);
+        var structured = simulation.random().nextBoolean();
+        var session = new NbdSession(export, export.toldSize(), structured, false);
         var connection = new NbdConnection(ends[0], session, slabs, ByteBuffer.allocate(0), c -> {});
         var queue = new Queue(
                 "q" + number,
@@ -261,6 +263,7 @@ final class SimulatedHost {
                 PART,
                 requests,
                 depth,
+                structured,
                 program.replayMax() < PATIENT);
         clients.add(client);
         queue.start();
