@@ -5,6 +5,9 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.IdentityHashMap;
 import java.util.Map;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 
 /**
  * Slabs for the queues of a host, in two sizes: {@link #STANDARD} ones, which are kept, and larger ones for single large requests, in multiples of it, of which some are kept and the others go back to the machine when they are given back.
@@ -29,6 +32,15 @@ public final class SlabPool implements AutoCloseable {
         MemorySegment map(long bytes, Arena arena);
     }
 
+    /** Started with the pool: a thread that a pinned loop starts stays on the loop's core. */
+    private final ThreadPoolExecutor closer = new ThreadPoolExecutor(
+            1,
+            1,
+            0,
+            TimeUnit.SECONDS,
+            new LinkedBlockingQueue<>(),
+            Thread.ofPlatform().daemon().name("sidecore-slabs").factory());
+
     private final Mapping mapping;
     private final long limit;
     private final ArrayDeque<Slab> standard = new ArrayDeque<>();
@@ -37,6 +49,7 @@ public final class SlabPool implements AutoCloseable {
     private final Map<Slab, Arena> arenas = new IdentityHashMap<>();
 
     private long mappedBytes;
+    private long closingBytes;
     private long keptBytes;
     private long borrowedBytes;
     private boolean closed;
@@ -49,15 +62,19 @@ public final class SlabPool implements AutoCloseable {
     public SlabPool(Mapping mapping, long limit) {
         this.mapping = mapping;
         this.limit = limit;
+        closer.prestartAllCoreThreads();
     }
 
-    /** An empty slab of at least so many bytes, or null if the limit does not allow another. */
+    /** An empty slab of at least so many bytes, or null if the limit does not allow another now. */
     public synchronized Slab borrow(int bytes) {
         var slab = kept(bytes);
         if (slab == null) {
             var size = size(bytes);
-            makeRoom(size);
-            slab = mappedBytes + size > limit ? null : map(size);
+            // Nobody loses what is kept for a request that would not fit even so.
+            if (mappedBytes + size - (long) standard.size() * STANDARD - keptBytes <= limit) {
+                makeRoom(size);
+            }
+            slab = mappedBytes + closingBytes + size > limit ? null : map(size);
         }
         return lend(slab);
     }
@@ -123,9 +140,17 @@ public final class SlabPool implements AutoCloseable {
 
     private void unmap(Slab slab) {
         mappedBytes -= slab.capacity();
-        // Closing a shared arena waits for every thread of the JVM to pass a safe point, and then for the pages: not
-        // for a loop to wait for.
-        Thread.startVirtualThread(arenas.remove(slab)::close);
+        closingBytes += slab.capacity();
+        var arena = arenas.remove(slab);
+        closer.execute(() -> unmap(arena, slab.capacity()));
+    }
+
+    /** Closing a shared arena waits for every thread of the JVM to pass a safe point, and then for the pages: not for a loop to wait for. */
+    private void unmap(Arena arena, long bytes) {
+        arena.close();
+        synchronized (this) {
+            closingBytes -= bytes;
+        }
     }
 
     /** Takes an empty slab back. */
@@ -149,7 +174,7 @@ public final class SlabPool implements AutoCloseable {
         }
     }
 
-    /** Bytes mapped at present, kept ones included. */
+    /** Bytes mapped at present, kept ones included, but for those that are on their way back to the machine. */
     public synchronized long mappedBytes() {
         return mappedBytes;
     }
@@ -165,6 +190,7 @@ public final class SlabPool implements AutoCloseable {
             return;
         }
         closed = true;
+        closer.shutdown();
         standard.clear();
         large.clear();
         arenas.values().forEach(Arena::close);

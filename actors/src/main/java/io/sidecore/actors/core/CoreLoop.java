@@ -533,7 +533,8 @@ public final class CoreLoop implements Loop {
             state.set(ENDED);
             admit();
         }
-        while (!local.isEmpty()) {
+        // What a last signal asks for is not left out, unless it asks for ever.
+        for (var left = 0; left < 1_000 && !signals.isEmpty() || !local.isEmpty(); left++) {
             turnAtEnd();
         }
     }

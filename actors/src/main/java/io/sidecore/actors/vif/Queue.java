@@ -335,6 +335,17 @@ public final class Queue implements ServiceEnd {
 
     /** Memory for payloads is bounded, so what is to be replayed may have to wait for some, as it did when it arrived. */
     private Request nextOfReplay() {
+        try {
+            gatherReplay();
+        } catch (RuntimeException e) {
+            // They are open in the ledger, which issues them again: once.
+            batch.take();
+            throw e;
+        }
+        return batch.take();
+    }
+
+    private void gatherReplay() {
         while (batch.count() < InFlightLedger.BATCH && !replay.isEmpty()) {
             var request = replay.peek();
             var lacksMemory = request.op() == BlockOp.READ && request.slab() == null && !request.isLent();
@@ -343,7 +354,6 @@ public final class Queue implements ServiceEnd {
             }
             batch.add(replay.poll());
         }
-        return batch.take();
     }
 
     /** A chain of completions has come through. */

@@ -5,6 +5,8 @@ import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.block.InFlightLedger;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Store;
+import io.sidecore.actors.core.CoreLoop;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.pekko.stream.Attributes;
 import org.apache.pekko.stream.FlowShape;
@@ -16,12 +18,16 @@ import org.apache.pekko.stream.stage.AsyncCallback;
 import org.apache.pekko.stream.stage.GraphStage;
 import org.apache.pekko.stream.stage.GraphStageLogic;
 import org.jctools.queues.atomic.MpscLinkedAtomicQueue;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Where one generation of a queue meets its store: the last stage of the chain, and the place where a store gives back what it finished later. The stage ends with its generation; the port stays as long
  * as the store has something of it, so that no completion gets lost.
  */
 final class StorePort implements Store.Completions {
+    private static final Logger LOG = LoggerFactory.getLogger(StorePort.class);
+
     private final Queue queue;
     private final Store store;
     private final MpscLinkedAtomicQueue<Request> returned = new MpscLinkedAtomicQueue<>();
@@ -58,14 +64,29 @@ final class StorePort implements Store.Completions {
     public void complete(Request request) {
         returned.offer(request);
         if (collecting.compareAndSet(false, true)) {
-            queue.loop().execute(collect);
+            collectOn(queue.loop());
+        }
+    }
+
+    /** A loop may end, and whoever completes a request must not suffer from it: others wait for what it does next. */
+    private void collectOn(CoreLoop loop) {
+        try {
+            loop.execute(collect);
+        } catch (RejectedExecutionException e) {
+            var now = queue.loop();
+            if (now != loop) {
+                collectOn(now);
+            } else {
+                collecting.set(false);
+                LOG.debug("queue {}: its loop has ended before what a store had of it came back", queue.name());
+            }
         }
     }
 
     private void collect() {
         var loop = queue.loop();
         if (!loop.onLoop()) {
-            loop.execute(collect);
+            collectOn(loop);
             return;
         }
         collecting.set(false);

@@ -10,7 +10,7 @@ import java.util.Optional;
 
 /**
  * What is wrong with an image that serves all the same: for each kind of error the request that showed it first. So a thousand refused writes are one condition, and one that succeeds elsewhere does not end it, as many do on a
- * full disk, where space was taken before. What is read-only is so until any change succeeds; all else until a request that asks the same of that place succeeds, or, where space was missing, until there is room for it.
+ * full disk, where space was taken before. What is read-only is so until any change succeeds; all else until a request that asks the same of all of that place succeeds, or, where space was missing, until there is room for it.
  *
  * <p>Safe for all threads.
  */
@@ -20,8 +20,8 @@ final class Conditions {
             return kind == ImageException.Kind.READ_ONLY
                     ? succeeded.op().changes()
                     : succeeded.op() == op
-                            && succeeded.offset() < offset + length
-                            && offset < succeeded.offset() + succeeded.length();
+                            && succeeded.offset() <= offset
+                            && offset + length <= succeeded.offset() + succeeded.length();
         }
     }
 
@@ -79,9 +79,11 @@ final class Conditions {
         return ended.sentence();
     }
 
-    /** Nothing of it is known to be true any more. */
-    synchronized void clear() {
+    /** Nothing of it is known to be true any more; the sentences of what there was. */
+    synchronized List<String> clear() {
+        var over = sentences();
         present.clear();
         none = true;
+        return over;
     }
 }

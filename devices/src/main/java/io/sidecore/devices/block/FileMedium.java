@@ -75,6 +75,9 @@ public final class FileMedium implements Medium {
     private final ReentrantReadWriteLock sizing = new ReentrantReadWriteLock();
 
     private final Conditions conditions = new Conditions();
+    /** For the watcher; also the lock of who tells it. */
+    private final ConcurrentLinkedQueue<Runnable> news = new ConcurrentLinkedQueue<>();
+
     private final AtomicBoolean failing = new AtomicBoolean();
     private final AtomicLong checkedAt = new AtomicLong(System.nanoTime());
     private volatile Mask image;
@@ -142,6 +145,9 @@ public final class FileMedium implements Medium {
         if (image.traits().readOnly()) {
             throw new MediumException(image.name() + " is read-only");
         }
+        if (closed) {
+            throw new MediumException(image.name() + " was let go by a recovery that failed; recover it first");
+        }
         sizing.writeLock().lock();
         try {
             image.check();
@@ -189,7 +195,8 @@ public final class FileMedium implements Medium {
         }
         image = new Mask(again);
         closed = false;
-        conditions.clear();
+        tell(() -> conditions.clear().forEach(this::tellWell));
+        spread();
         failure = null;
         failing.set(false);
     }
@@ -264,27 +271,46 @@ public final class FileMedium implements Medium {
         r.fail(e.kind().errno());
         if (e.kind() == ImageException.Kind.LOST) {
             fail(e.getMessage());
-        } else {
-            // Told in the order in which it happens, therefore under one lock.
-            synchronized (conditions) {
-                conditions.failed(e, r).ifPresent(watcher::degraded);
-            }
+        } else if (e.kind() != ImageException.Kind.BEHIND_END) {
+            tell(() -> conditions.failed(e, r).ifPresent(condition -> news.add(() -> watcher.degraded(condition))));
         }
     }
 
     private void succeeded(Request r) {
         if (!conditions.isEmpty()) {
-            synchronized (conditions) {
-                conditions.succeeded(r).forEach(watcher::well);
-            }
+            tell(() -> conditions.succeeded(r).forEach(this::tellWell));
         }
     }
 
     private void lookForRoom() {
         var wanted = conditions.wanted();
         if (wanted > 0 && image.hasRoom(wanted)) {
-            synchronized (conditions) {
-                conditions.roomAgain().ifPresent(watcher::well);
+            tell(() -> conditions.roomAgain().ifPresent(this::tellWell));
+        }
+    }
+
+    private void tellWell(String condition) {
+        news.add(() -> watcher.well(condition));
+    }
+
+    /** What changes conditions, in the order in which it happens; the watcher hears of it from another thread, as it may log and a loop must not wait. */
+    private void tell(Runnable change) {
+        synchronized (conditions) {
+            change.run();
+        }
+        if (!news.isEmpty()) {
+            try {
+                threads.execute(this::spread);
+            } catch (RejectedExecutionException closing) {
+                spread();
+            }
+        }
+    }
+
+    private void spread() {
+        synchronized (news) {
+            for (Runnable piece; (piece = news.poll()) != null; ) {
+                piece.run();
             }
         }
     }
@@ -498,7 +524,8 @@ public final class FileMedium implements Medium {
         try {
             if (offset > store.image.size() - length) {
                 throw new ImageException(
-                        ImageException.Kind.FULL, "a change at " + offset + " lies behind the end of " + image.name());
+                        ImageException.Kind.BEHIND_END,
+                        "a change at " + offset + " lies behind the end of " + image.name());
             }
             change.run();
         } finally {

@@ -12,6 +12,8 @@ public final class ImageException extends RuntimeException {
     public enum Kind {
         /** No space is left. Nothing else is harmed. */
         FULL(Errno.ENOSPC, "what needs space is answered ENOSPC until there is some"),
+        /** Behind the end. Nothing is wrong with the image. */
+        BEHIND_END(Errno.ENOSPC, "what lies behind the end is answered ENOSPC"),
         /** A quota, or the largest size of a file, is reached. */
         LIMITED(Errno.ENOSPC, "what needs space is answered ENOSPC"),
         /** It cannot be written (any more): a remount, a permission, a write-protected device. */

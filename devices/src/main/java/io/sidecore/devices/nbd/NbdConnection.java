@@ -346,6 +346,11 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     }
 
     private void unsentTooLong() {
+        // A socket tells of room only once there is much of it.
+        writable();
+        if (closed || broken || !waiting || waitsUntil - queue.loop().clock().nanos() > 0) {
+            return;
+        }
         end("the client took %d bytes of its answers in %s, and %d wait"
                 .formatted(sentBytes - sentBefore, queue.limits().sendTimeout(), codec.pendingBytes()));
     }
@@ -389,6 +394,10 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
 
     @Override
     public boolean renew(Request read, boolean alone) {
+        if (blocked) {
+            // Answers that wait hold memory: no more of it until the client takes them.
+            return false;
+        }
         if (codec.renew(read, alone)) {
             return true;
         }

@@ -428,6 +428,15 @@ class FileMediumTest {
     private static final class Told implements Medium.Watcher {
         private final List<String> all = new CopyOnWriteArrayList<>();
 
+        /** What it was told, once that is so much: it is told by a thread of the medium's. */
+        List<String> all(int count) {
+            var until = System.nanoTime() + 10_000_000_000L;
+            while (all.size() < count && System.nanoTime() < until) {
+                Thread.onSpinWait();
+            }
+            return all;
+        }
+
         @Override
         public void failed(String why) {
             all.add("failed: " + why);
@@ -473,10 +482,13 @@ class FileMediumTest {
             assertThat(medium.conditions()).as("places of failure untouched").containsExactly(full, bad);
             assertThat(disk.write(0, new byte[] {4})).isEqualTo(Errno.OK);
             assertThat(disk.read(8000, 512)).hasSize(512);
+            assertThat(medium.conditions()).as("a part of what failed").containsExactly(full, bad);
+            assertThat(disk.write(0, new byte[512])).isEqualTo(Errno.OK);
+            assertThat(disk.read(8000, 1024)).hasSize(1024);
 
             assertThat(medium.conditions()).isEmpty();
             assertThat(medium.failure()).isEmpty();
-            assertThat(told.all)
+            assertThat(told.all(6))
                     .containsExactly(
                             "degraded: " + full,
                             "degraded: " + readOnly,
@@ -508,13 +520,13 @@ class FileMediumTest {
             assertThat(disk.write(65536, new byte[8192])).isEqualTo(Errno.OK);
             image.room = 4096;
             assertThat(disk.flush()).isEqualTo(Errno.OK);
-            assertThat(told.all).hasSize(1);
+            assertThat(told.all(1)).hasSize(1);
 
             image.room = 65536;
             assertThat(disk.flush()).as("looks after the image").isEqualTo(Errno.OK);
 
             assertThat(medium.conditions()).isEmpty();
-            assertThat(told.all)
+            assertThat(told.all(2))
                     .containsExactly(
                             "degraded: full; what needs space is answered ENOSPC until there is some",
                             "well: full; what needs space is answered ENOSPC until there is some");

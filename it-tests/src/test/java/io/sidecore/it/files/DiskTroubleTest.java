@@ -205,7 +205,7 @@ class DiskTroubleTest {
                 assertThat(disk.ask("print(h.pread(4096, 0) == b'a' * 4096, t(h.pwrite, b'b' * 4096, 0), t(h.flush))"))
                         .containsExactly("True OK OK");
                 assertThat(disk.volume().conditions()).isEmpty();
-                assertThat(disk.events()).containsExactly("created", "degraded", "failed", "recovered");
+                assertThat(disk.events()).containsExactly("created", "degraded", "failed", "well", "recovered");
                 assertThat(disk.otherServes()).isTrue();
                 disk.close();
             }

@@ -334,6 +334,34 @@ class ConnectionTest {
         assertThat(most).as("bytes mapped").isLessThanOrEqualTo(36 * MIB);
     }
 
+    /** A store that answers at once empties the ledger as fast as it is filled, and what was answered still waits for the client. */
+    @Test
+    void readsThatAreIssuedAgainForAClientThatTakesNothingKeepWithinTheBound() {
+        storeOf = store -> new FaultStore(store, FaultPlan.none(1).withDelay(1, Duration.ofSeconds(1)), storeLoop);
+        volume.replace();
+        connect(limits(256, 33 * MIB));
+        client.asks(WRITE, 64, MIB);
+        client.takes(64 * 16);
+        pass(Duration.ofSeconds(70));
+        client.asks(READ, 200, MIB);
+        pass(Duration.ofMillis(500));
+        assertThat(queue.ledger().open()).isEqualTo(200);
+
+        storeOf = UnaryOperator.identity();
+        volume.replace();
+        queue.change(new Route(List.of(new FaultInjector("none", FaultPlan.none(1))), attachment), null);
+        var most = 0L;
+        for (var i = 0; i < 100; i++) {
+            pass(Duration.ofMillis(100));
+            most = Math.max(most, slabs.borrowedBytes());
+        }
+        assertThat(most).as("bytes in use").isBetween(1L * MIB, 36L * MIB);
+        client.takes(Long.MAX_VALUE);
+        pass(Duration.ofSeconds(30));
+
+        assertThat(client.taken).isEqualTo(64 * 16 + 200L * (16 + MIB));
+    }
+
     /** With 33 MiB for all, and 2 MiB in use by the connection itself, not even one fits. */
     @Test
     void aLentReadThatIsLargerThanTheBoundIsIssuedAgainAlone() {
