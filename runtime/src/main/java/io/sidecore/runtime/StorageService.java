@@ -23,6 +23,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /**
  * The storage service of a host: its volumes, the exports under which clients find them, and the VIFs through which they are served. Everything can be changed while others go on. Methods may block and are not for a loop or an actor; safe for
@@ -154,7 +155,9 @@ public final class StorageService {
     public synchronized void delete(String name) {
         var volume = existing(name);
         if (!volume.attachments().isEmpty()) {
-            throw new HostException("volume " + name + " is held by " + volume.attachments() + "; end that first");
+            throw new HostException("volume " + name + " is held by "
+                    + volume.attachments().stream().map(Object::toString).collect(Collectors.joining(", "))
+                    + "; end that first");
         }
         close(volumes.remove(name));
         events.add("volume", name, "deleted", "");

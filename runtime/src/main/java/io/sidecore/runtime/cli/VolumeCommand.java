@@ -147,7 +147,7 @@ final class VolumeCommand {
                 "volume " + name + " now has "
                         + Amounts.bytes(volume.get("size").asLong())
                         + (volume.get("declared").asBoolean()
-                                ? "; say so in the configuration too, which has the last word at the next start"
+                                ? "; say so in the configuration too: the next start goes by what stands there, and is refused if an image has another size"
                                 : ""));
         return 0;
     }
