@@ -1,9 +1,7 @@
 package io.sidecore.it.simulation;
 
 import io.sidecore.actors.block.BlockOp;
-import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Errno;
-import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.SlabPool;
 import io.sidecore.actors.block.Store;
 import io.sidecore.actors.core.CoreLoop;
@@ -33,7 +31,6 @@ import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.CompletionStage;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.UnaryOperator;
 import org.apache.pekko.actor.typed.ActorSystem;
@@ -193,43 +190,16 @@ final class SimulatedHost {
     }
 
     /** A store as it is, and how often it lent memory. */
-    private final class Counted implements Store {
-        private final Store store;
-
+    private final class Counted extends ForwardingStore {
         Counted(Store store) {
-            this.store = store;
-        }
-
-        @Override
-        public long size() {
-            return store.size();
-        }
-
-        @Override
-        public Capabilities capabilities() {
-            return store.capabilities();
+            super(store);
         }
 
         @Override
         public MemorySegment lend(BlockOp op, long offset, int length) {
-            var memory = store.lend(op, offset, length);
+            var memory = super.lend(op, offset, length);
             lent += memory == null ? 0 : 1;
             return memory;
-        }
-
-        @Override
-        public Request serve(Request chain, Completions later) {
-            return store.serve(chain, later);
-        }
-
-        @Override
-        public CompletionStage<Void> fence() {
-            return store.fence();
-        }
-
-        @Override
-        public void close() {
-            store.close();
         }
     }
 

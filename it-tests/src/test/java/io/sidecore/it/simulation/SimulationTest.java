@@ -2,13 +2,9 @@ package io.sidecore.it.simulation;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.sidecore.actors.block.BlockOp;
-import io.sidecore.actors.block.Capabilities;
-import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Store;
 import io.sidecore.it.simulation.SimulatedHost.Outcome;
 import io.sidecore.it.simulation.SimulatedHost.Program;
-import java.lang.foreign.MemorySegment;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.function.UnaryOperator;
@@ -111,25 +107,9 @@ class SimulationTest {
     }
 
     /** A store that says it is fenced and is not: the negative control. */
-    private record Unfenced(Store store) implements Store {
-        @Override
-        public long size() {
-            return store.size();
-        }
-
-        @Override
-        public Capabilities capabilities() {
-            return store.capabilities();
-        }
-
-        @Override
-        public MemorySegment lend(BlockOp op, long offset, int length) {
-            return store.lend(op, offset, length);
-        }
-
-        @Override
-        public Request serve(Request chain, Completions later) {
-            return store.serve(chain, later);
+    private static final class Unfenced extends ForwardingStore {
+        Unfenced(Store store) {
+            super(store);
         }
 
         @Override
