@@ -79,8 +79,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
     /**
      * A VIF as seen from outside.
      *
-     * @param interposers their names, the first one nearest to the guest
-     * @param chain the interposers themselves, for changes that need no stall
+     * @param chain its interposers, the first one nearest to the guest
      */
     public record Status(
             String id,
@@ -89,9 +88,13 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
             State state,
             Placement placement,
             Attachment attachment,
-            List<String> interposers,
             List<Interposer> chain,
             List<QueueStatus> queues) {
+        /** The names of its interposers. */
+        public List<String> interposers() {
+            return chain.stream().map(Interposer::name).toList();
+        }
+
         /** The name of the volume that it holds. */
         public String volume() {
             return attachment.volume().name();
@@ -319,7 +322,6 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
                         life.state(),
                         placement,
                         route.attachment(),
-                        route.interposers().stream().map(Interposer::name).toList(),
                         route.interposers(),
                         queues.values().stream()
                                 .map(q -> new QueueStatus(

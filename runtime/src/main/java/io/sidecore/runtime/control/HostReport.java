@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 
 /** Puts a host's state into {@link Views}. */
@@ -210,20 +211,23 @@ final class HostReport {
         return new Views.Sample(System.nanoTime(), uptimeSeconds(), queues, loops);
     }
 
+    /** All are asked before the first is waited for. */
     private List<VirtualInterface.Status> statuses() {
-        return host.storage().vifs().values().stream()
-                .flatMap(vif -> status(vif).stream())
-                .toList();
+        var asked = host.storage().vifs().values().stream().map(HostReport::ask).toList();
+        return asked.stream().flatMap(status -> status.join().stream()).toList();
+    }
+
+    private static Optional<VirtualInterface.Status> status(VifHandle vif) {
+        return ask(vif).join();
     }
 
     /** Empty if it has ended meanwhile: an actor that has ended does not answer. */
-    private static Optional<VirtualInterface.Status> status(VifHandle vif) {
+    private static CompletableFuture<Optional<VirtualInterface.Status>> ask(VifHandle vif) {
         return vif.inspect()
                 .thenApply(Optional::of)
                 .toCompletableFuture()
                 .completeOnTimeout(Optional.empty(), PATIENCE_MILLIS, TimeUnit.MILLISECONDS)
-                .exceptionally(ended -> Optional.empty())
-                .join();
+                .exceptionally(ended -> Optional.empty());
     }
 
     private static String word(Enum<?> value) {
