@@ -261,15 +261,23 @@ public final class Operations {
                 .orElseThrow(
                         () -> ControlException.failure(
                                 "this host has no NBD server: nothing that it exports could be reached; give it sidecore.exports.nbd.listen and start it again"));
+        ControlException notKept;
+        CompletableFuture<Void> undone;
         synchronized (defining) {
             var export = KeptDefinitions.export(section, storage());
             storage().export(export, nbd.placement());
-            keep(
-                    () -> keeper.export(export.name(), section),
-                    "export " + export.name() + " was not created",
-                    () -> storage().unexport(export.name()));
-            return report.export(export.name());
+            try {
+                keeper.export(export.name(), section);
+                return report.export(export.name());
+            } catch (HostException e) {
+                notKept =
+                        ControlException.failure("export " + export.name() + " was not created: " + e.getMessage(), e);
+                undone = storage().unexport(export.name());
+            }
         }
+        // Until then it still holds its volume. Not with the lock held: a client may have found it.
+        await(undone);
+        throw notKept;
     }
 
     private Object deleteExport(Operation.DeleteExport delete) {
