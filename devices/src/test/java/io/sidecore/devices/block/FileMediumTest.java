@@ -352,6 +352,7 @@ class FileMediumTest {
         volatile ImageException onRead;
         volatile CountDownLatch held;
         private final AtomicInteger syncs = new AtomicInteger();
+        private final AtomicInteger inside = new AtomicInteger();
 
         Failing() {
             super(new byte[(int) MIB], ArrayImage.traits(1, Answer.NATIVE, Answer.NATIVE, Answer.NONE));
@@ -386,6 +387,7 @@ class FileMediumTest {
         private void await() {
             try {
                 if (held != null) {
+                    inside.incrementAndGet();
                     held.await();
                 }
             } catch (InterruptedException e) {
@@ -549,6 +551,7 @@ class FileMediumTest {
             var disk = new Disk(store);
             first.held = new CountDownLatch(1);
             disk.issue(List.of(disk.write(0, new byte[] {1}, 0)));
+            Disk.until(() -> first.inside.get() == 1);
             first.onRead = new ImageException(ImageException.Kind.LOST, "gone");
             assertThat(disk.ask(BlockOp.READ, 4096, 1, 0)).isEqualTo(Errno.EIO);
             // As a volume does when its medium fails.
