@@ -352,7 +352,7 @@ class FileMediumTest {
         volatile ImageException onRead;
         volatile CountDownLatch held;
         private final AtomicInteger syncs = new AtomicInteger();
-        private final AtomicInteger inside = new AtomicInteger();
+        final AtomicInteger inside = new AtomicInteger();
 
         Failing() {
             super(new byte[(int) MIB], ArrayImage.traits(1, Answer.NATIVE, Answer.NATIVE, Answer.NONE));
@@ -622,6 +622,7 @@ class FileMediumTest {
             image.held = new CountDownLatch(1);
             var began = disk.write(0, new byte[] {1}, 0);
             disk.issue(List.of(began));
+            Disk.until(() -> image.inside.get() == 1);
             var waiting = disk.write(4096, new byte[] {2}, 0);
             disk.issue(List.of(waiting));
 
