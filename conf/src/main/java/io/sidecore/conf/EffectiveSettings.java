@@ -3,7 +3,6 @@ package io.sidecore.conf;
 import com.typesafe.config.Config;
 import com.typesafe.config.ConfigList;
 import com.typesafe.config.ConfigObject;
-import com.typesafe.config.ConfigOrigin;
 import com.typesafe.config.ConfigRenderOptions;
 import com.typesafe.config.ConfigUtil;
 import com.typesafe.config.ConfigValue;
@@ -23,8 +22,6 @@ public final class EffectiveSettings {
      * @param origin {@code file:line}; {@code reference.conf:line} for a default; a description for what no file holds
      */
     public record Value(String key, String value, String origin) {}
-
-    private static final String REFERENCE = "reference.conf";
 
     private EffectiveSettings() {}
 
@@ -61,14 +58,9 @@ public final class EffectiveSettings {
                     walk(path + "[" + i + "]", list.get(i), values);
                 }
             }
-            default -> values.add(new Value(path, value.render(ConfigRenderOptions.concise()), origin(value.origin())));
+            default ->
+                values.add(
+                        new Value(path, value.render(ConfigRenderOptions.concise()), Mistakes.where(value.origin())));
         }
-    }
-
-    private static String origin(ConfigOrigin origin) {
-        // "reference.conf @ jar:file:/...": where the jar lies is of no use to anybody.
-        return origin.description().startsWith(REFERENCE)
-                ? REFERENCE + ":" + origin.lineNumber()
-                : Mistakes.where(origin);
     }
 }

@@ -47,8 +47,11 @@ final class Mistakes {
                 origin.map(Mistakes::where).orElse("configuration"), "", message.replace(UNCLOSED, UNCLOSED_IN_WORDS));
     }
 
-    /** {@code file:line}, or the description of what is no file. */
+    /** {@code file:line}, of a file inside a jar only its own name; or the description of what is no file. */
     static String where(ConfigOrigin origin) {
+        if (origin.resource() != null && origin.lineNumber() > 0) {
+            return origin.resource() + ":" + origin.lineNumber();
+        }
         return LINES.matcher(origin.description()).replaceFirst(":$1");
     }
 }

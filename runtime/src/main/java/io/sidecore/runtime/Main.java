@@ -3,10 +3,13 @@ package io.sidecore.runtime;
 import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.SettingsException;
+import io.sidecore.conf.TlsSettings;
 import io.sidecore.runtime.cli.Cli;
 import io.sidecore.runtime.control.ControlClient;
 import io.sidecore.runtime.control.ManagedHost;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
@@ -35,6 +38,12 @@ public final class Main {
                 "  nbdinfo nbd://127.0.0.1:10809/scratch      look at its disk"
             })
     static final class Run implements Callable<Integer> {
+        /** In the built-in configuration. */
+        private static final String SCRATCH = "scratch";
+
+        /** How hints name the command: as the launcher was called. */
+        private static final String NAME = System.getProperty("io.sidecore.command", "sidecore");
+
         @Parameters(
                 arity = "0..1",
                 paramLabel = "FILE",
@@ -49,10 +58,15 @@ public final class Main {
                         .orElseGet(() -> Settings.embedded(ControlClient::surroundings)));
             } catch (SettingsException e) {
                 System.err.println(e.getMessage());
-                return 2;
+                if (file.isEmpty()) {
+                    System.err.println(
+                            "This is the built-in configuration, for want of a FILE. To serve otherwise, write one (the README shows how) and name it: %s run FILE"
+                                    .formatted(NAME));
+                }
+                return Cli.WRONG;
             } catch (HostException e) {
                 System.err.println("sidecore: " + e.getMessage());
-                return 1;
+                return Cli.FAILED;
             }
             var stopped = new CountDownLatch(1);
             Runtime.getRuntime()
@@ -66,53 +80,55 @@ public final class Main {
                                 Runtime.getRuntime().halt(managed.closedWell() ? 0 : 1);
                             },
                             "sidecore-stop"));
-            announce(managed.host());
+            System.out.println(announcement(managed.host()));
             stopped.await();
-            return 0;
+            return Cli.DONE;
         }
 
-        private void announce(Sidecore host) {
-            var out = new StringBuilder();
-            var loops = host.loops();
-            out.append("sidecore runs on %d of %d cores, %s%n"
+        private String announcement(Sidecore host) {
+            var lines = new ArrayList<String>();
+            var sidecores = host.loops().service().stream().map(CoreLoop::name).toList();
+            lines.add("sidecore runs on %d of %d cores, %s"
                     .formatted(
                             host.topology().usableCores(),
                             host.topology().cores().size(),
-                            loops.service().isEmpty()
-                                    ? "no sidecore"
-                                    : "sidecores: "
-                                            + String.join(
-                                                    ", ",
-                                                    loops.service().stream()
-                                                            .map(CoreLoop::name)
-                                                            .toList())));
-            host.notes().forEach(note -> out.append("note: ").append(note).append(System.lineSeparator()));
-            if (host.uris().isEmpty()) {
-                out.append(
-                        host.settings().nbd().isPresent()
-                                ? "It serves nothing yet: sidecore volume create and export create change that.%n"
-                                        .formatted()
-                                : "It serves nothing: the configuration has no exports.%n".formatted());
+                            sidecores.isEmpty() ? "no sidecore" : "sidecores: " + String.join(", ", sidecores)));
+            host.notes().forEach(note -> lines.add("note: " + note));
+            if (!host.uris().isEmpty()) {
+                lines.add("It serves" + (host.everywhere() ? ", to other machines by this one's name," : ""));
+                host.uris().forEach(uri -> lines.add("  " + uri));
+                lines.add("Try, in another terminal (nbdinfo and nbdcopy are in Debian's libnbd-bin):");
+                lines.addAll(trials(host));
+            } else if (host.settings().nbd().isPresent()) {
+                lines.add("It serves nothing yet: %s volume create and export create change that.".formatted(NAME));
             } else {
-                out.append("It serves%n".formatted());
-                host.uris().forEach(uri -> out.append("  ").append(uri).append(System.lineSeparator()));
-                var uri = host.uris().getFirst();
-                out.append("Try, in another terminal (nbdinfo and nbdcopy are in Debian's libnbd-bin):%n".formatted());
-                if (uri.startsWith("nbds")) {
-                    var trusted = uri + (uri.contains("?") ? "&" : "?") + "tls-certificates=DIR";
-                    out.append("  nbdinfo '%s'     # DIR has the ca-cert.pem that vouches for this host%n"
-                            .formatted(trusted));
-                    out.append("  nbdcopy README.md '%s'%n".formatted(trusted));
-                } else {
-                    out.append("  nbdinfo '%s'%n".formatted(uri));
-                    out.append("  nbdcopy README.md '%s'%n".formatted(uri));
-                    out.append("  qemu-system-x86_64 -drive 'file=%s,format=raw,if=virtio'%n".formatted(uri));
-                }
+                lines.add("It serves nothing: the configuration has no exports.");
             }
-            out.append("Manage it from another terminal with: sidecore status, volume, export, top (sidecore --help).%n"
-                    .formatted());
-            out.append("Stop it with Ctrl-C.");
-            System.out.println(out);
+            lines.add("Manage it from another terminal with: %s status, volume, export, top (%s --help)."
+                    .formatted(NAME, NAME));
+            lines.add("Stop it with Ctrl-C.");
+            return String.join(System.lineSeparator(), lines);
+        }
+
+        /** Only what changes no disk by itself, unless the disk is there to try things on. */
+        private List<String> trials(Sidecore host) {
+            var uri = host.uris().getFirst();
+            if (uri.startsWith("nbds")) {
+                var clients =
+                        host.settings().nbd().flatMap(nbd -> nbd.tls().files()).flatMap(TlsSettings.Files::clientCa);
+                return List.of(
+                        "  nbdinfo '%s%stls-certificates=DIR'".formatted(uri, uri.contains("?") ? "&" : "?"),
+                        clients.isEmpty()
+                                ? "  DIR has ca-cert.pem, which vouches for this host"
+                                : "  DIR has ca-cert.pem, which vouches for this host, and client-cert.pem and client-key.pem, which this host asks for");
+            }
+            var trials = new ArrayList<>(List.of(
+                    "  nbdinfo '%s'".formatted(uri),
+                    "  qemu-system-x86_64 -drive 'file=%s,format=raw,if=virtio'".formatted(uri)));
+            if (file.isEmpty() && host.uris(SCRATCH).contains(uri)) {
+                trials.add(1, "  nbdcopy FILE '%s'     # writes FILE to the beginning of the disk".formatted(uri));
+            }
+            return trials;
         }
     }
 }

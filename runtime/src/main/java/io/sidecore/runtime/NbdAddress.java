@@ -25,6 +25,8 @@ final class NbdAddress implements AutoCloseable {
     private static final int FILE_TYPE = 0170000;
 
     private static final int SOCKET = 0140000;
+    /** {@code sun_path} of unix(7) has 108 bytes, one of them for the terminating zero. */
+    private static final int UNIX_PATH_BYTES_MAX = 107;
 
     private final ListenAddress address;
     private final ServerSocketChannel channel;
@@ -105,18 +107,24 @@ final class NbdAddress implements AutoCloseable {
         }
     }
 
-    /** Where a client finds this export. */
+    /** Where a client on this machine finds this export, whatever its working directory. */
     String uri(String export) {
         return switch (address) {
-            case ListenAddress.Tcp tcp -> "nbd://%s:%d/%s".formatted(host(tcp.host()), port(), export);
+            case ListenAddress.Tcp tcp -> "nbd://%s:%d/%s".formatted(host(tcp), bound().getPort(), export);
             case ListenAddress.Unix unix ->
                 "nbd+unix:///%s?socket=%s"
                         .formatted(
                                 export,
-                                URLEncoder.encode(unix.path().toString(), StandardCharsets.UTF_8)
+                                URLEncoder.encode(reachable(unix.path()).toString(), StandardCharsets.UTF_8)
                                         .replace("%2F", "/")
                                         .replace("+", "%20"));
         };
+    }
+
+    /** A relative path may be short enough for a socket where the absolute one is not. */
+    private static Path reachable(Path socket) {
+        var absolute = socket.toAbsolutePath().normalize();
+        return absolute.toString().getBytes(StandardCharsets.UTF_8).length <= UNIX_PATH_BYTES_MAX ? absolute : socket;
     }
 
     /** The same over TLS. */
@@ -124,13 +132,21 @@ final class NbdAddress implements AutoCloseable {
         return uri(export).replaceFirst("^nbd", "nbds");
     }
 
-    private static String host(String host) {
-        return host.indexOf(':') >= 0 ? "[" + host + "]" : host;
+    /** Whether it is every address of this machine. */
+    boolean everywhere() {
+        return address instanceof ListenAddress.Tcp && bound().getAddress().isAnyLocalAddress();
     }
 
-    private int port() {
+    private String host(ListenAddress.Tcp tcp) {
+        if (everywhere()) {
+            return "localhost";
+        }
+        return tcp.host().indexOf(':') >= 0 ? "[" + tcp.host() + "]" : tcp.host();
+    }
+
+    private InetSocketAddress bound() {
         try {
-            return ((InetSocketAddress) channel.getLocalAddress()).getPort();
+            return (InetSocketAddress) channel.getLocalAddress();
         } catch (IOException e) {
             throw new HostException("the socket on " + address + " has gone: " + e.getMessage(), e);
         }

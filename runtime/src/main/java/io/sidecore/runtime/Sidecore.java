@@ -308,7 +308,12 @@ public final class Sidecore implements AutoCloseable {
         }
     }
 
-    /** Where clients find what is served: one URI for each export and address. */
+    /** Whether it listens on every address of the machine somewhere; its {@link #uris} then name localhost. */
+    boolean everywhere() {
+        return addresses.stream().anyMatch(NbdAddress::everywhere);
+    }
+
+    /** Where clients on this machine find what is served: one URI for each export and address. */
     public List<String> uris() {
         return uris(storage.exports().keySet());
     }
