@@ -61,13 +61,13 @@ class KeptDefinitionsTest {
         ok("sidecore volume import root image && sidecore export create root --name disk");
 
         terminal.last().destroyForcibly().waitFor();
-        assertThat(start()).contains("nbd+unix:///disk?socket=sidecore-data/nbd.sock");
+        assertThat(start()).contains("nbd+unix:///disk?socket=" + directory.path() + "/sidecore-data/nbd.sock");
         ok("sidecore export delete disk && sidecore volume resize root 5MiB && sidecore export create root");
 
         terminal.last().destroy();
         assertThat(terminal.last().waitFor()).isZero();
         assertThat(start())
-                .contains("nbd+unix:///root?socket=sidecore-data/nbd.sock")
+                .contains("nbd+unix:///root?socket=" + directory.path() + "/sidecore-data/nbd.sock")
                 .doesNotContain("/disk");
         assertThat(ok("sidecore volume show root")).contains("5 MiB (5242880 bytes)", "defined   by command");
         ok("sidecore volume export root copy --live && cmp -n 3000000 image copy");

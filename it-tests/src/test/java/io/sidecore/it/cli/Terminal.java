@@ -2,6 +2,7 @@ package io.sidecore.it.cli;
 
 import static org.junit.jupiter.api.Assertions.fail;
 
+import io.sidecore.it.StartCache;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -18,11 +19,13 @@ final class Terminal implements AutoCloseable {
     private static final Duration PATIENCE = Duration.ofMinutes(2);
 
     private final Path directory;
+    private final Path cache;
     private final List<Process> background = new ArrayList<>();
     private int number;
 
     Terminal(Path directory) throws IOException {
         this.directory = directory;
+        this.cache = StartCache.ofThisBuild();
         Files.createDirectories(directory.resolve("run"));
     }
 
@@ -77,6 +80,7 @@ final class Terminal implements AutoCloseable {
         environment.put("XDG_RUNTIME_DIR", directory.resolve("run").toString());
         // The jars of this build, which is still going on.
         environment.put("SIDECORE_NO_BUILD", "1");
+        environment.put("SIDECORE_CACHE", cache.toString());
         environment.put("TZ", "UTC");
         try {
             return builder.start();

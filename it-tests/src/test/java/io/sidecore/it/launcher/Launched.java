@@ -44,7 +44,6 @@ final class Launched implements AutoCloseable {
                 .redirectError(directory.resolve("err").toFile());
         // The jars of this build, which is still going on.
         builder.environment().put("SIDECORE_NO_BUILD", "1");
-        builder.environment().put("SIDECORE_CACHE", "off");
         builder.environment().putAll(environment);
         return new Launched(directory, builder.start());
     }
@@ -78,6 +77,12 @@ final class Launched implements AutoCloseable {
         return this;
     }
 
+    /** Ends it, and all that it started, as a crash would. */
+    void kill() {
+        process.descendants().forEach(ProcessHandle::destroyForcibly);
+        process.destroyForcibly().onExit().join();
+    }
+
     int exitCode() throws InterruptedException {
         assertThat(process.waitFor(120, TimeUnit.SECONDS)).as("it ended").isTrue();
         return process.exitValue();
@@ -101,6 +106,6 @@ final class Launched implements AutoCloseable {
 
     @Override
     public void close() {
-        process.destroyForcibly();
+        kill();
     }
 }

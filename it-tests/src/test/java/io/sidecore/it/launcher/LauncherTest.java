@@ -2,9 +2,12 @@ package io.sidecore.it.launcher;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.sidecore.it.Certificates;
 import io.sidecore.it.NbdClient;
 import java.io.IOException;
+import java.net.BindException;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -71,9 +74,7 @@ class LauncherTest {
                 }
                 """);
         start("run", file.toString());
-        while (!out().contains("Stop it with Ctrl-C") && process.isAlive()) {
-            Thread.onSpinWait();
-        }
+        awaitStart();
         var uri = out().lines()
                 .map(String::strip)
                 .filter(line -> line.startsWith("nbd://"))
@@ -84,12 +85,47 @@ class LauncherTest {
             client.batch(true, 10, 4096, new SplittableRandom(1));
         }
         assertThat(directory.resolve("sidecore-data/s")).exists();
+        assertThat(out())
+                .contains("nbd+unix:///disk?socket=" + directory.resolve("sidecore-data/s"))
+                .as("nothing that is suggested writes to a disk that somebody declared")
+                .doesNotContain("nbdcopy FILE");
 
         process.destroy();
 
         assertThat(exitCode()).isZero();
         assertThat(out()).endsWith("stopped." + System.lineSeparator());
         assertThat(directory.resolve("sidecore-data/s")).doesNotExist();
+    }
+
+    private void awaitStart() throws IOException {
+        while (!out().contains("Stop it with Ctrl-C") && process.isAlive()) {
+            Thread.onSpinWait();
+        }
+    }
+
+    @Test
+    void aHostWithTlsSaysWhatAClientOnThisMachineNeeds() throws Exception {
+        var pki = Certificates.in(directory.resolve("pki")).folder();
+        var file = configuration("""
+                sidecore {
+                  volumes { disk { size = 16 MiB, store { type = memory } } }
+                  exports {
+                    nbd {
+                      listen = ["0.0.0.0:0"]
+                      volumes = [disk]
+                      tls {
+                        mode = require, certificate = "PKI/server-cert.pem", key = "PKI/server-key.pem", client-ca = "PKI/ca-cert.pem"
+                      }
+                    }
+                  }
+                }
+                """.replace("PKI", pki.toString()));
+        start("run", file.toString());
+        awaitStart();
+
+        assertThat(out())
+                .contains("nbdinfo 'nbds://localhost:", "/disk?tls-certificates=DIR'", "client-cert.pem")
+                .doesNotContain("0.0.0.0");
     }
 
     private String uncheckedErr() {
@@ -134,6 +170,24 @@ class LauncherTest {
                     .contains("test.conf:3: sidecore.exports.nbd.listen[0]: cannot listen on 127.0.0.1:"
                             + taken.getLocalPort())
                     .contains("in use");
+        }
+    }
+
+    @Test
+    void whereTheBuiltInAddressIsTakenItIsSaidWhatToDo() throws Exception {
+        try (var taken = new ServerSocket()) {
+            try {
+                taken.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 10809));
+            } catch (BindException alreadyByAnother) {
+                // As good.
+            }
+            start("run");
+
+            assertThat(exitCode()).isEqualTo(2);
+            assertThat(err())
+                    .startsWith("sidecore-default.conf:")
+                    .contains("in use", "built-in configuration", "run FILE")
+                    .doesNotContain("jar:");
         }
     }
 

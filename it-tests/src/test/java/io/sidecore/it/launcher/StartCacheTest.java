@@ -2,25 +2,30 @@ package io.sidecore.it.launcher;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.sidecore.it.Peers;
+import io.sidecore.it.StartCache;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.util.ArrayList;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class StartCacheTest {
+    private static final Duration PATIENCE = Duration.ofMinutes(3);
+
     /** Says of every class where it came from. */
     private static final String SOURCES = "-Xlog:class+load:file=classes";
 
-    @TempDir
-    static Path shared;
+    private static final String IN_THE_BACKGROUND = "made in the background";
 
     private static Path warm;
 
@@ -28,21 +33,8 @@ class StartCacheTest {
     Path directory;
 
     @BeforeAll
-    static void severalLaunchersAtOnceMakeOneCache() throws Exception {
-        warm = shared.resolve("a cache");
-        var launched = new ArrayList<Launched>();
-        for (var i = 0; i < 3; i++) {
-            launched.add(make(shared.resolve("launcher-" + i), warm));
-        }
-        var said = new StringBuilder();
-        for (var one : launched) {
-            assertThat(one.exitCode()).as(one.err()).isZero();
-            said.append(one.err());
-        }
-        assertThat(said.toString().split("sidecore: made ", -1))
-                .as("exactly one was made")
-                .hasSize(2);
-        assertThat(files(warm)).hasSize(2).contains("lock").anyMatch(name -> name.endsWith(".aot"));
+    static void warmUp() throws IOException {
+        warm = StartCache.ofThisBuild();
     }
 
     private static Launched make(Path directory, Path cache) throws IOException {
@@ -55,18 +47,37 @@ class StartCacheTest {
         }
     }
 
-    private static Path cacheFile(Path folder) throws IOException {
-        try (var files = Files.list(folder)) {
+    /** Of this build; there may be older ones beside it. */
+    private static Path cacheFile() throws IOException {
+        try (var files = Files.list(warm)) {
             return files.filter(file -> file.toString().endsWith(".aot"))
-                    .findFirst()
+                    .max((one, other) -> modified(one).compareTo(modified(other)))
                     .orElseThrow();
         }
     }
 
-    /** A folder of its own for a test that spoils the cache. */
-    private Path copyOfTheCache() throws IOException {
+    private static FileTime modified(Path file) {
+        try {
+            return Files.getLastModifiedTime(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static Path named(Path folder, String ending) throws IOException {
+        return folder.resolve(cacheFile().getFileName().toString().replace(".aot", ending));
+    }
+
+    /** A folder of its own for a test that spoils the cache; what was tried lately is not tried again while the test looks on. */
+    private Path folder() throws IOException {
         var folder = Files.createDirectory(directory.resolve("cache"));
-        Files.copy(cacheFile(warm), folder.resolve(cacheFile(warm).getFileName()));
+        Files.createFile(named(folder, ".tried"));
+        return folder;
+    }
+
+    private Path copyOfTheCache() throws IOException {
+        var folder = folder();
+        Files.copy(cacheFile(), named(folder, ".aot"));
         return folder;
     }
 
@@ -76,11 +87,12 @@ class StartCacheTest {
         return Launched.run(Launched.LAUNCHER, directory, environment);
     }
 
-    /** It serves, stops with 0 and, in between, says nothing that it would not say without a cache. */
+    /** It serves, stops with 0 and says nothing of the cache. */
     private void servesAndStops(Launched host) throws Exception {
         host.serves();
         assertThat(host.terminate().exitCode()).isZero();
-        assertThat(host.err().lines()).noneMatch(line -> line.contains("aot") || line.contains("cds"));
+        assertThat(host.err().lines())
+                .noneMatch(line -> line.contains("aot") || line.contains("cds") || line.contains("cache"));
     }
 
     private boolean hostCameFromTheCache() throws IOException {
@@ -90,83 +102,8 @@ class StartCacheTest {
     }
 
     @Test
-    void theCacheIsUsedByTheNextStart() throws Exception {
-        try (var host = run(warm, SOURCES)) {
-            servesAndStops(host);
-            assertThat(hostCameFromTheCache()).isTrue();
-            assertThat(host.err()).doesNotContain("start cache");
-        }
-    }
-
-    @Test
-    void aCacheThatFitsIsNotMadeAgain() throws Exception {
-        var before = Files.getLastModifiedTime(cacheFile(warm));
-        try (var again = make(directory, warm)) {
-            assertThat(again.exitCode()).isZero();
-            assertThat(again.err())
-                    .contains("is there")
-                    .contains(cacheFile(warm).toString());
-        }
-        assertThat(Files.getLastModifiedTime(cacheFile(warm))).isEqualTo(before);
-    }
-
-    @Test
-    void aDamagedCacheDoesNotKeepAHostFromStarting() throws Exception {
-        var folder = copyOfTheCache();
-        Files.write(cacheFile(folder), new byte[100_000]);
-        try (var host = run(folder, SOURCES)) {
-            servesAndStops(host);
-            assertThat(hostCameFromTheCache()).isFalse();
-        }
-    }
-
-    @Test
-    void aCacheOfAnotherCollectorDoesNotKeepAHostFromStarting() throws Exception {
-        try (var host = run(warm, SOURCES + " -XX:-UseZGC -XX:+UseSerialGC")) {
-            servesAndStops(host);
-        }
-    }
-
-    @Test
-    void aCacheThatOthersCanWriteIsNotTrusted() throws Exception {
-        var folder = copyOfTheCache();
-        Files.setPosixFilePermissions(cacheFile(folder), PosixFilePermissions.fromString("rw-rw-rw-"));
-        // Nor is one made in its place while this test looks on.
-        Files.createFile(
-                folder.resolve(cacheFile(folder).getFileName().toString().replace(".aot", ".failed")));
-        try (var host = run(folder, SOURCES)) {
-            servesAndStops(host);
-            assertThat(hostCameFromTheCache()).isFalse();
-        }
-    }
-
-    @Test
-    void whereNoFolderCanBeWrittenAHostStartsAllTheSame() throws Exception {
-        try (var host = run(Path.of("/proc/sidecore"), "")) {
-            servesAndStops(host);
-            assertThat(host.err()).doesNotContain("start cache");
-        }
-    }
-
-    @Test
-    void aCacheThatCannotBeMadeIsTriedOnce() throws Exception {
-        var folder = Files.createDirectory(directory.resolve("cache"));
-        // The rehearsal finds no place for its files.
-        var environment = Map.of("SIDECORE_CACHE", folder.toString(), "TMPDIR", "/proc/none");
-        try (var make = Launched.start(Launched.LAUNCHER, directory, environment, "--make-cache")) {
-            assertThat(make.exitCode()).isEqualTo(1);
-            assertThat(make.err()).contains("Sidecore starts without").contains(".failed");
-        }
-        assertThat(files(folder)).hasSize(2).anyMatch(name -> name.endsWith(".failed"));
-        try (var host = run(folder, "")) {
-            servesAndStops(host);
-            assertThat(host.err()).doesNotContain("start cache");
-        }
-    }
-
-    @Test
-    void theFirstRunHasTheCacheMadeInTheBackgroundAndDoesNotWaitForIt() throws Exception {
-        var folder = Files.createDirectory(directory.resolve("cache"));
+    void theFirstRunHasTheCacheMadeBesideItAndOfSeveralMakersOneMakesIt() throws Exception {
+        var folder = directory.resolve("a cache");
         var process = new ProcessBuilder(Launched.LAUNCHER.toString(), "run", "nowhere.conf")
                 .directory(directory.toFile())
                 .redirectErrorStream(true);
@@ -176,13 +113,147 @@ class StartCacheTest {
         // To its end: what goes on in the background has not kept the pipe.
         var said = new String(first.getInputStream().readAllBytes());
 
-        assertThat(first.waitFor(60, TimeUnit.SECONDS)).isTrue();
-        assertThat(first.exitValue()).isEqualTo(2);
-        assertThat(said).contains("in the background").contains("nowhere.conf");
-        // This one waits for the other, if that goes on, and has nothing left to do.
-        try (var second = make(directory, folder)) {
-            assertThat(second.exitCode()).isZero();
-            assertThat(files(folder)).anyMatch(name -> name.endsWith(".aot"));
+        assertThat(first.waitFor()).isEqualTo(2);
+        assertThat(said).contains(IN_THE_BACKGROUND).contains("nowhere.conf");
+        assertThat(folder).isNotEmptyDirectory().isDirectoryNotContaining("glob:**.aot");
+        try (var second = make(directory.resolve("second"), folder);
+                var third = make(directory.resolve("third"), folder)) {
+            assertThat(second.exitCode()).as(second.err()).isZero();
+            assertThat(third.exitCode()).as(third.err()).isZero();
+            assertThat((second.err() + third.err()).split("sidecore: made ", -1))
+                    .as("at most one of them made it")
+                    .hasSizeLessThanOrEqualTo(2);
+        }
+        assertThat(files(folder)).hasSize(2).contains("lock").anyMatch(name -> name.endsWith(".aot"));
+    }
+
+    @Test
+    void theCacheIsUsedByTheNextStart() throws Exception {
+        try (var host = run(warm, SOURCES)) {
+            servesAndStops(host);
+            assertThat(hostCameFromTheCache()).isTrue();
+        }
+    }
+
+    @Test
+    void aCacheThatFitsIsNotMadeAgain() throws Exception {
+        var before = modified(cacheFile());
+        try (var again = make(directory, warm)) {
+            assertThat(again.exitCode()).isZero();
+            assertThat(again.err()).contains("is there").contains(cacheFile().toString());
+        }
+        assertThat(modified(cacheFile())).isEqualTo(before);
+    }
+
+    @Test
+    void aDamagedCacheDoesNotKeepAHostFromStarting() throws Exception {
+        var folder = copyOfTheCache();
+        Files.write(named(folder, ".aot"), new byte[100_000]);
+        try (var host = run(folder, SOURCES)) {
+            servesAndStops(host);
+            assertThat(hostCameFromTheCache()).isFalse();
+        }
+    }
+
+    @Test
+    void aCacheOfAnotherCollectorDoesNotKeepAHostFromStarting() throws Exception {
+        try (var host = run(warm, SOURCES + " -XX:-UseSerialGC -XX:+UseZGC")) {
+            servesAndStops(host);
+        }
+    }
+
+    @Test
+    void aCacheThatOthersCanWriteIsNotTrusted() throws Exception {
+        var folder = copyOfTheCache();
+        Files.setPosixFilePermissions(named(folder, ".aot"), PosixFilePermissions.fromString("rw-rw-rw-"));
+        try (var host = run(folder, SOURCES)) {
+            servesAndStops(host);
+            assertThat(hostCameFromTheCache()).isFalse();
+        }
+    }
+
+    @Test
+    void otherJarsHaveAnotherCache() throws Exception {
+        var tree = directory.resolve("tree");
+        copy(Launched.ROOT.resolve("runtime/bin"), tree.resolve("bin"));
+        copy(Launched.ROOT.resolve("runtime/target/dist/lib"), tree.resolve("lib"));
+        var environment = Map.of("SIDECORE_CACHE", copyOfTheCache().toString(), "SIDECORE_JAVA_OPTS", SOURCES);
+
+        try (var version = Launched.start(tree.resolve("bin/sidecore"), directory, environment, "version")) {
+            assertThat(version.exitCode()).isZero();
+            assertThat(Files.readString(directory.resolve("classes")))
+                    .contains("io.sidecore.runtime.Main source: file:")
+                    .doesNotContain("io.sidecore.runtime.Main source: shared objects file");
+        }
+    }
+
+    private static void copy(Path from, Path to) throws IOException {
+        Files.createDirectories(to);
+        try (var files = Files.list(from)) {
+            for (var file : files.toList()) {
+                Files.copy(file, to.resolve(file.getFileName()));
+            }
+        }
+    }
+
+    @Test
+    void whereNoFolderCanBeWrittenAHostStartsAllTheSame() throws Exception {
+        try (var host = run(Path.of("/proc/sidecore"), "")) {
+            servesAndStops(host);
+        }
+    }
+
+    @Test
+    void aCacheThatCannotBeMadeIsNotTriedAgainAtEveryStart() throws Exception {
+        var folder = Files.createDirectory(directory.resolve("cache"));
+        // The rehearsal finds no place for its files.
+        var environment = Map.of("SIDECORE_CACHE", folder.toString(), "TMPDIR", "/proc/none");
+        try (var make = Launched.start(Launched.LAUNCHER, directory, environment, "--make-cache")) {
+            assertThat(make.exitCode()).isEqualTo(1);
+            assertThat(make.err()).contains("Sidecore starts without").contains(".tried");
+        }
+        assertThat(files(folder))
+                .containsExactlyInAnyOrder(
+                        "lock", named(folder, ".tried").getFileName().toString());
+        assertThat(named(folder, ".tried")).content().contains("mktemp");
+        try (var host = run(folder, "")) {
+            servesAndStops(host);
+        }
+    }
+
+    @Test
+    void aMakerThatWasKilledIsInNobodysWay() throws Exception {
+        var folder = Files.createDirectory(directory.resolve("cache"));
+        try (var make = make(directory.resolve("first"), folder)) {
+            Peers.until(
+                    "it is at work",
+                    PATIENCE,
+                    () -> make.err().contains("making the start cache") && makings(folder) > 0);
+            make.kill();
+        }
+        assertThat(makings(folder)).isOne();
+
+        try (var host = run(folder, "")) {
+            servesAndStops(host);
+        }
+        // Not before an hour has passed; then the next start has it made again, and what was left is removed.
+        Files.setLastModifiedTime(
+                named(folder, ".tried"), FileTime.from(Instant.now().minus(Duration.ofHours(2))));
+        var environment = Map.of("SIDECORE_CACHE", folder.toString(), "TMPDIR", "/proc/none");
+        try (var next = Launched.start(Launched.LAUNCHER, directory, environment, "run", "nowhere.conf")) {
+            assertThat(next.exitCode()).isEqualTo(2);
+            assertThat(next.err()).contains(IN_THE_BACKGROUND);
+            Peers.until("what was left is removed", PATIENCE, () -> makings(folder) == 0);
+        }
+    }
+
+    private static long makings(Path folder) {
+        try {
+            return files(folder).stream()
+                    .filter(name -> name.startsWith("making."))
+                    .count();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 }
