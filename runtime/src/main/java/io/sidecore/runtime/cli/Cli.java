@@ -4,6 +4,7 @@ import io.sidecore.conf.SettingsException;
 import io.sidecore.conf.Spelling;
 import io.sidecore.runtime.control.ControlException;
 import io.sidecore.runtime.control.Version;
+import java.io.PrintWriter;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -101,7 +102,7 @@ public final class Cli {
         commands.values().forEach(command -> line.addSubcommand(command.get()));
         line.setUsageHelpWidth(110);
         line.setParameterExceptionHandler((wrong, args) -> wrong(wrong));
-        line.setExecutionExceptionHandler((failure, command, parsed) -> failed(failure, command));
+        line.setExecutionExceptionHandler((failure, command, parsed) -> failed(failure, command.getErr()));
         return line;
     }
 
@@ -136,8 +137,8 @@ public final class Cli {
         return message.substring(0, 1).toLowerCase(Locale.ROOT) + message.substring(1);
     }
 
-    private static int failed(Exception failure, CommandLine command) {
-        var err = command.getErr();
+    /** Says why a command failed; returns the exit code. */
+    public static int failed(Exception failure, PrintWriter err) {
         return switch (failure) {
             case SettingsException mistakes -> {
                 err.println(mistakes.getMessage());
