@@ -4,10 +4,13 @@ import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.SettingsException;
 import io.sidecore.conf.TlsSettings;
+import io.sidecore.devices.linux.OffHeap;
+import io.sidecore.devices.linux.SystemCallException;
 import io.sidecore.runtime.cli.Cli;
 import io.sidecore.runtime.control.ControlClient;
 import io.sidecore.runtime.control.ManagedHost;
 import java.io.PrintWriter;
+import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -39,10 +42,21 @@ public final class Main {
     private static int run(String[] args) {
         var run = new Run();
         run.file = args.length == 1 ? Optional.empty() : Optional.of(Path.of(args[1]));
+        // On another core, while this one reads the configuration: it takes a tenth of a start, and depends on nothing.
+        Thread.ofPlatform().daemon().name("sidecore-libc").start(Main::findLibrary);
         try {
             return run.call();
         } catch (Exception e) {
             return Cli.failed(e, new PrintWriter(System.err, true));
+        }
+    }
+
+    /** What a host needs of the C library; whoever misses something of it later says so. */
+    private static void findLibrary() {
+        try (var arena = Arena.ofConfined()) {
+            OffHeap.map(1, arena);
+        } catch (SystemCallException e) {
+            // No room for a page: the host will meet that too.
         }
     }
 

@@ -188,7 +188,8 @@ class HostProcessTest {
         host("sidecore-data");
 
         // From the start cache all classes come that are in it, whether they are needed or not.
-        var status = terminal.run("SIDECORE_CACHE=off SIDECORE_JAVA_OPTS=-Xlog:class+load:file=classes sidecore status");
+        var status =
+                terminal.run("SIDECORE_CACHE=off SIDECORE_JAVA_OPTS=-Xlog:class+load:file=classes sidecore status");
 
         assertThat(status.exit()).as(status.text()).isZero();
         assertThat(Files.readString(directory.path().resolve("classes")))

@@ -92,7 +92,9 @@ class StartCacheTest {
         var environment = Map.of("SIDECORE_CACHE", cache.toString(), "SIDECORE_JAVA_OPTS", options);
         try (var start = Launched.start(Launched.LAUNCHER, directory, environment, "run", "nowhere.conf")) {
             assertThat(start.exitCode()).isEqualTo(2);
-            assertThat(start.err()).startsWith("nowhere.conf: there is no such file").hasLineCount(1);
+            assertThat(start.err())
+                    .startsWith("nowhere.conf: there is no such file")
+                    .hasLineCount(1);
         }
     }
 
