@@ -13,7 +13,7 @@ import java.util.Optional;
 import org.slf4j.Logger;
 
 /**
- * What {@code logback.xml} says, said in code: reading it takes a fifth of a start. Only where the system property {@code io.sidecore.logging} names a {@linkplain #layout format}, as the launcher has it: how a program logs that embeds hosts is its own
+ * What {@code logback.xml} says, said in code, which is there sooner than XML is read. Only where the system property {@code io.sidecore.logging} names a {@linkplain #layout format}, as the launcher has it: how a program logs that embeds hosts is its own
  * affair.
  */
 @ConfiguratorRank(ConfiguratorRank.CUSTOM_HIGH_PRIORITY)
