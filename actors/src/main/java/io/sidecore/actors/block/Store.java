@@ -1,5 +1,7 @@
 package io.sidecore.actors.block;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.CompletionStage;
 
@@ -34,7 +36,7 @@ public interface Store extends AutoCloseable {
      *
      * @return exactly this range, valid as long as the volume has queues; null if it has none to lend, or the range is not all there
      */
-    default MemorySegment lend(BlockOp op, long offset, int length) {
+    default @Nullable MemorySegment lend(BlockOp op, long offset, int length) {
         return null;
     }
 
@@ -46,7 +48,7 @@ public interface Store extends AutoCloseable {
      * @param later takes those finished after this call returned
      * @return those finished already, as a chain in order; null if none. Success or failure stands in each request
      */
-    Request serve(Request chain, Completions later);
+    @Nullable Request serve(Request chain, Completions later);
 
     /**
      * Cuts the store off from its medium. Requests that it is given afterwards come back as {@link Errno#RETURNED}. May be called again.

@@ -1,5 +1,7 @@
 package io.sidecore.actors.catalog;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
@@ -83,7 +85,7 @@ public final class CatalogState {
         };
     }
 
-    private CatalogEntry place(CatalogEntry entry) {
+    private @Nullable CatalogEntry place(CatalogEntry entry) {
         var old = kinds.computeIfAbsent(entry.key().kind(), _ -> new TreeMap<>())
                 .put(entry.key().name(), entry);
         bytes += entry.bytes() - (old == null ? 0 : old.bytes());
@@ -93,7 +95,9 @@ public final class CatalogState {
 
     private void remove(CatalogKey key) {
         var names = kinds.get(key.kind());
+        assert names != null : key;
         var old = names.remove(key.name());
+        assert old != null : key;
         if (names.isEmpty()) {
             kinds.remove(key.kind());
         }

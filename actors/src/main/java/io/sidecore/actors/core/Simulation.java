@@ -1,5 +1,7 @@
 package io.sidecore.actors.core;
 
+import org.jspecify.annotations.Nullable;
+
 import io.sidecore.conf.LoopSettings;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -14,7 +16,7 @@ public final class Simulation {
     private final SplittableRandom random;
     private final List<CoreLoop> loops = new ArrayList<>();
     private long nanos = 1_000_000_000L;
-    private CoreLoop running;
+    private @Nullable CoreLoop running;
     private long trace = 0xcbf29ce484222325L;
     private long steps;
 
@@ -41,7 +43,7 @@ public final class Simulation {
     }
 
     /** The loop whose turn it is, null between turns. */
-    CoreLoop running() {
+    @Nullable CoreLoop running() {
         return running;
     }
 
@@ -92,8 +94,9 @@ public final class Simulation {
             if (loops.get(i).runnable(nanos) && choice-- == 0) {
                 note(i);
                 note(nanos);
-                running = loops.get(i);
-                running.turn();
+                var loop = loops.get(i);
+                running = loop;
+                loop.turn();
                 running = null;
                 break;
             }

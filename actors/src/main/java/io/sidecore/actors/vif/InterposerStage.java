@@ -1,5 +1,7 @@
 package io.sidecore.actors.vif;
 
+import org.jspecify.annotations.Nullable;
+
 import io.sidecore.actors.block.Chain;
 import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.block.Request;
@@ -97,16 +99,16 @@ public abstract class InterposerStage extends GraphStage<BidiShape<Request, Requ
             return true;
         }
 
-        /** Sends a chain on towards the store. */
-        protected final void forward(Request chain) {
+        /** Sends a chain on towards the store; null is an empty one. */
+        protected final void forward(@Nullable Request chain) {
             toStore.append(chain);
             if (isAvailable(requestsOut)) {
                 push(requestsOut, toStore.take());
             }
         }
 
-        /** Sends a chain back towards the guest. */
-        protected final void answer(Request chain) {
+        /** Sends a chain back towards the guest; null is an empty one. */
+        protected final void answer(@Nullable Request chain) {
             toGuest.append(chain);
             if (isAvailable(completionsOut)) {
                 push(completionsOut, toGuest.take());

@@ -1,5 +1,7 @@
 package io.sidecore.actors.vif;
 
+import org.jspecify.annotations.Nullable;
+
 import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.InFlightLedger;
 import io.sidecore.actors.core.Loop;
@@ -36,7 +38,7 @@ public interface ServiceEnd {
     boolean wanted();
 
     /** Memory of the medium in place of a payload of the guest end's, where nothing stands between that wants to see it; null for none. */
-    MemorySegment lend(BlockOp op, long offset, int length);
+    @Nullable MemorySegment lend(BlockOp op, long offset, int length);
 
     /** A write that was {@linkplain #lend lent} memory will not be served any more. */
     void settle(long offset, long length);

@@ -1,5 +1,7 @@
 package io.sidecore.actors.vif;
 
+import org.jspecify.annotations.Nullable;
+
 import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.block.Medium;
@@ -31,7 +33,7 @@ public final class Volume {
     private final Set<Attachment> attachments = new LinkedHashSet<>();
     private final Set<Store> givenUp = ConcurrentHashMap.newKeySet();
     private volatile Store store;
-    private volatile String failure;
+    private volatile @Nullable String failure;
     private volatile Medium.Watcher watcher = why -> {};
 
     /** A volume of this name on {@code medium}, which it does not close. */
@@ -193,7 +195,7 @@ public final class Volume {
             failure = why;
             var given = store;
             store = new Failed(given);
-            giveUp(given);
+            var _ = giveUp(given);
             queues.forEach(Queue::reopen);
             watcher.failed(why);
         }
@@ -252,7 +254,7 @@ public final class Volume {
         }
 
         @Override
-        public Request serve(Request chain, Completions later) {
+        public @Nullable Request serve(Request chain, Completions later) {
             for (var r = chain; r != null; r = r.next()) {
                 r.fail(Errno.EIO);
             }

@@ -1,5 +1,7 @@
 package io.sidecore.cluster.catalog;
 
+import org.jspecify.annotations.Nullable;
+
 import io.sidecore.actors.catalog.Catalog;
 import io.sidecore.actors.catalog.CatalogChange;
 import io.sidecore.actors.catalog.CatalogCommand;
@@ -76,7 +78,7 @@ public final class JournalCatalog implements Catalog {
 
     private final Condition queueChanged = queueLock.newCondition();
     private final ArrayDeque<Pending> queue = new ArrayDeque<>();
-    private Supplier<CatalogException> ended;
+    private @Nullable Supplier<CatalogException> ended;
     private boolean stop;
 
     // The keeper thread's own.
@@ -291,6 +293,7 @@ public final class JournalCatalog implements Catalog {
                     cause));
             waiting.addAll(queue);
             queue.clear();
+            assert ended != null;
             sentence = ended.get();
         } finally {
             queueLock.unlock();

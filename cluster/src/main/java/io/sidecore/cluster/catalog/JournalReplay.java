@@ -1,5 +1,7 @@
 package io.sidecore.cluster.catalog;
 
+import org.jspecify.annotations.Nullable;
+
 import io.sidecore.actors.catalog.CatalogEntry;
 import io.sidecore.actors.catalog.CatalogException;
 import io.sidecore.actors.catalog.CatalogResult;
@@ -64,7 +66,7 @@ final class JournalReplay {
 
     /** How many bytes behind {@link #end} are a torn tail. */
     long tornBytes() {
-        return bytes.limit() - at - (marked ? JournalLayout.FRAME_HEADER_BYTES : 0);
+        return (long) bytes.limit() - at - (marked ? JournalLayout.FRAME_HEADER_BYTES : 0);
     }
 
     private FileHeader header() {
@@ -195,7 +197,7 @@ final class JournalReplay {
     }
 
     /** The frame that begins here, or null if it is not whole. */
-    private FrameHeader wholeFrame() {
+    private @Nullable FrameHeader wholeFrame() {
         if (!FrameHeader.isWhole(bytes, at, header.salt())) {
             return null;
         }

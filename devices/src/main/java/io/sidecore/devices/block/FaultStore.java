@@ -1,5 +1,7 @@
 package io.sidecore.devices.block;
 
+import org.jspecify.annotations.Nullable;
+
 import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Chain;
@@ -47,12 +49,12 @@ public final class FaultStore implements Store {
 
     /** As well as the store behind: what is lent is not late, only its request is. */
     @Override
-    public MemorySegment lend(BlockOp op, long offset, int length) {
+    public @Nullable MemorySegment lend(BlockOp op, long offset, int length) {
         return inner.lend(op, offset, length);
     }
 
     @Override
-    public Request serve(Request chain, Completions later) {
+    public @Nullable Request serve(Request chain, Completions later) {
         var passing = new Chain();
         var failed = new Chain();
         while (chain != null) {
@@ -68,8 +70,9 @@ public final class FaultStore implements Store {
             }
             chain = next;
         }
-        if (!passing.isEmpty()) {
-            failed.append(inner.serve(passing.take(), later));
+        var rest = passing.take();
+        if (rest != null) {
+            failed.append(inner.serve(rest, later));
         }
         return failed.take();
     }

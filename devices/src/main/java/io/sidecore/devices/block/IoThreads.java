@@ -1,5 +1,7 @@
 package io.sidecore.devices.block;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.RejectedExecutionException;
@@ -130,7 +132,7 @@ final class IoThreads implements AutoCloseable {
         }
 
         /** The next task; null when it is time to end. */
-        private Runnable next() {
+        private @Nullable Runnable next() {
             var task = tasks.poll();
             if (task != null) {
                 return task;
@@ -157,7 +159,8 @@ final class IoThreads implements AutoCloseable {
             }
         }
 
-        private Runnable look(long idleSince) {
+        @SuppressWarnings("ThreadPriorityCheck") // A guest on the same core shall run meanwhile; nothing else is expected of it.
+        private @Nullable Runnable look(long idleSince) {
             if (interval >= WORTH * SPIN_NANOS || !looking.compareAndSet(0, 1)) {
                 return tasks.poll();
             }

@@ -1,5 +1,7 @@
 package io.sidecore.devices.block;
 
+import org.jspecify.annotations.Nullable;
+
 import io.sidecore.actors.block.Extents;
 import io.sidecore.actors.block.MediumException;
 import io.sidecore.actors.block.Store.Answer;
@@ -136,7 +138,7 @@ public final class LinuxImage implements Image {
         }
     }
 
-    private static void close(OpenFile file) {
+    private static void close(@Nullable OpenFile file) {
         if (file != null) {
             file.close();
         }

@@ -1,5 +1,7 @@
 package io.sidecore.devices.block;
 
+import org.jspecify.annotations.Nullable;
+
 import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Chain;
@@ -198,7 +200,7 @@ public final class MemoryMedium implements Medium {
         return (int) (offset >>> REGION_BITS);
     }
 
-    private MemorySegment lendForWriting(long offset, int length) {
+    private @Nullable MemorySegment lendForWriting(long offset, int length) {
         pin(offset, length);
         if (allocate(offset, length)) {
             return memory.asSlice(offset, length);
@@ -335,7 +337,7 @@ public final class MemoryMedium implements Medium {
         }
 
         @Override
-        public Request serve(Request chain, Completions later) {
+        public @Nullable Request serve(Request chain, Completions later) {
             if (!fence.enter()) {
                 for (var r = chain; r != null; r = r.next()) {
                     r.fail(Errno.RETURNED);
@@ -361,7 +363,7 @@ public final class MemoryMedium implements Medium {
             return r.length() > AT_ONCE && r.op() != BlockOp.STATUS && r.op() != BlockOp.CACHE && !isInPlace(r);
         }
 
-        private Request serveInPart(Request chain, Completions later) {
+        private @Nullable Request serveInPart(Request chain, Completions later) {
             var now = new Chain();
             while (chain != null) {
                 var following = chain.unlink();
@@ -391,7 +393,7 @@ public final class MemoryMedium implements Medium {
         }
 
         @Override
-        public MemorySegment lend(BlockOp op, long offset, int length) {
+        public @Nullable MemorySegment lend(BlockOp op, long offset, int length) {
             if (offset > size - length || !fence.enter()) {
                 return null;
             }

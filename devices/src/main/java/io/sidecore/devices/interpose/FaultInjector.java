@@ -1,5 +1,7 @@
 package io.sidecore.devices.interpose;
 
+import org.jspecify.annotations.Nullable;
+
 import io.sidecore.actors.block.Chain;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.core.Deadline;
@@ -68,8 +70,8 @@ public final class FaultInjector implements Interposer {
             private final Chain failing = new Chain();
             private final Deadline due = new Deadline(() -> again());
             private AsyncCallback<Stage> wake;
-            private FaultPlan following;
-            private FaultPlan.Decisions decisions;
+            private @Nullable FaultPlan following;
+            private FaultPlan.@Nullable Decisions decisions;
 
             @Override
             public void preStart() {
@@ -87,20 +89,23 @@ public final class FaultInjector implements Interposer {
 
             @Override
             protected void requests(Request chain) {
-                if (following != plan) {
-                    following = plan;
-                    decisions = following.decisions();
+                var by = plan;
+                var dealt = decisions;
+                if (dealt == null || following != by) {
+                    following = by;
+                    dealt = by.decisions();
+                    decisions = dealt;
                 }
                 var now = site.loop().clock().nanos();
                 while (chain != null) {
                     var next = chain.unlink();
-                    switch (decisions.next()) {
+                    switch (dealt.next()) {
                         case PASS -> passing.add(chain);
                         case DELAY ->
                             delayed.add(
-                                    new Delayed(chain, now + following.delay().toNanos()));
+                                    new Delayed(chain, now + by.delay().toNanos()));
                         case ERROR -> {
-                            chain.fail(following.error());
+                            chain.fail(by.error());
                             failing.add(chain);
                         }
                         // Forgotten here; the queue's ledger has not forgotten it.

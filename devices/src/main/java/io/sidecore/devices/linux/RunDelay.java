@@ -1,5 +1,7 @@
 package io.sidecore.devices.linux;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import org.slf4j.Logger;
@@ -12,10 +14,10 @@ import org.slf4j.LoggerFactory;
 public final class RunDelay implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(RunDelay.class);
 
-    private final RandomAccessFile file;
+    private final @Nullable RandomAccessFile file;
     private final byte[] line = new byte[96];
 
-    private RunDelay(RandomAccessFile file) {
+    private RunDelay(@Nullable RandomAccessFile file) {
         this.file = file;
     }
 

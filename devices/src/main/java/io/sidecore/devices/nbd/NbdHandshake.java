@@ -1,5 +1,7 @@
 package io.sidecore.devices.nbd;
 
+import org.jspecify.annotations.Nullable;
+
 import io.sidecore.actors.block.Capabilities.BlockSizes;
 import io.sidecore.conf.TlsSettings;
 import java.nio.ByteBuffer;
@@ -40,9 +42,9 @@ public final class NbdHandshake {
     private int options;
     private boolean shuttingDown;
     private boolean structured;
-    private NbdExport contextOf;
+    private @Nullable NbdExport contextOf;
     private final Map<NbdExport, Long> sizes = new HashMap<>();
-    private NbdSession chosen;
+    private @Nullable NbdSession chosen;
     private TlsSettings.Mode tls;
     private boolean secure;
 
@@ -88,7 +90,7 @@ public final class NbdHandshake {
         return Optional.ofNullable(chosen);
     }
 
-    /** What is to be sent, ready to be read; cleared by {@link #sent()}. */
+    /** What is to be sent, ready to be read; cleared by {@link #sent}. */
     public ByteBuffer output() {
         return out.duplicate().flip();
     }

@@ -1,5 +1,7 @@
 package io.sidecore.devices.nbd;
 
+import org.jspecify.annotations.Nullable;
+
 import io.sidecore.actors.block.Slab;
 import io.sidecore.actors.block.SlabPool;
 import java.lang.foreign.MemorySegment;
@@ -17,20 +19,20 @@ final class NbdInbox {
     private int parsed;
     private int filled;
     private int needed;
-    private MemorySegment landing;
+    private @Nullable MemorySegment landing;
     private int landed;
     private boolean headersOnly;
 
     NbdInbox(QueueMemory memory) {
         this.memory = memory;
-        this.in = memory.keep(memory.borrow(SlabPool.STANDARD));
+        this.in = memory.keep(memory.borrowBeyond(SlabPool.STANDARD));
         this.needed = NbdRequestHeader.BYTES;
     }
 
     // --- filling
 
     /** Where the next bytes belong, or null while there is no memory for them. */
-    ByteBuffer room() {
+    @Nullable ByteBuffer room() {
         if (landing != null) {
             return landing.asSlice(landed).asByteBuffer();
         }
@@ -57,7 +59,7 @@ final class NbdInbox {
     }
 
     /** Where bytes that come in the same read as the end of a {@link #room()} belong; null if they would have come there anyway. */
-    ByteBuffer behind() {
+    @Nullable ByteBuffer behind() {
         if (landing == null || filled != parsed || in.capacity() - filled < NbdRequestHeader.BYTES) {
             return null;
         }
@@ -136,15 +138,17 @@ final class NbdInbox {
 
     /** Bytes of the payload that is being received into lent memory. */
     long landingBytes() {
+        assert landing != null;
         return landing.byteSize();
     }
 
     /** The memory that was filled completely; null while it is not. */
-    MemorySegment landed() {
-        if (landed < landing.byteSize()) {
+    @Nullable MemorySegment landed() {
+        var whole = landing;
+        assert whole != null;
+        if (landed < whole.byteSize()) {
             return null;
         }
-        var whole = landing;
         landing = null;
         return whole;
     }

@@ -1,5 +1,7 @@
 package io.sidecore.devices.nbd;
 
+import org.jspecify.annotations.Nullable;
+
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -51,7 +53,7 @@ record NbdMetaContexts(String export, List<String> queries) {
         return data.hasRemaining() ? Optional.empty() : Optional.of(new NbdMetaContexts(export, queries));
     }
 
-    private static String string(ByteBuffer data) {
+    private static @Nullable String string(ByteBuffer data) {
         if (data.remaining() < 4) {
             return null;
         }

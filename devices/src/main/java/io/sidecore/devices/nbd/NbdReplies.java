@@ -1,5 +1,7 @@
 package io.sidecore.devices.nbd;
 
+import org.jspecify.annotations.Nullable;
+
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Slab;
 import io.sidecore.actors.block.SlabPool;
@@ -14,17 +16,19 @@ import java.util.Iterator;
 final class NbdReplies {
     /** A contiguous stretch of bytes to send; {@code slab} is null for lent memory. */
     private static final class Run {
-        Slab slab;
-        MemorySegment lent;
+        @Nullable Slab slab;
+        @Nullable MemorySegment lent;
         int from;
         int to;
         int holds;
 
         /** Its unsent bytes. A view of its own: several runs may lie in one slab. */
         ByteBuffer view() {
-            return slab == null
-                    ? lent.asSlice(from, to - from).asByteBuffer()
-                    : slab.buffer().clear().slice(from, to - from);
+            if (slab != null) {
+                return slab.buffer().clear().slice(from, to - from);
+            }
+            assert lent != null;
+            return lent.asSlice(from, to - from).asByteBuffer();
         }
     }
 
@@ -37,11 +41,11 @@ final class NbdReplies {
 
     NbdReplies(QueueMemory memory) {
         this.memory = memory;
-        this.out = memory.keep(memory.borrow(SlabPool.STANDARD));
+        this.out = memory.keep(memory.borrowBeyond(SlabPool.STANDARD));
     }
 
     /** A slab with room for {@code bytes} more, or null while there is no memory. */
-    Slab slab(int bytes) {
+    @Nullable Slab slab(int bytes) {
         if (bytes > SlabPool.STANDARD) {
             return memory.borrow(bytes);
         }
@@ -92,8 +96,8 @@ final class NbdReplies {
         lentRuns++;
     }
 
-    private void add(Slab slab, MemorySegment lent, int from, int bytes) {
-        var run = spare.isEmpty() ? new Run() : spare.poll();
+    private void add(@Nullable Slab slab, @Nullable MemorySegment lent, int from, int bytes) {
+        var run = spare.isEmpty() ? new Run() : spare.remove();
         run.slab = slab;
         run.lent = lent;
         run.from = from;
@@ -114,7 +118,7 @@ final class NbdReplies {
 
     /** The first bytes to send. */
     ByteBuffer first() {
-        var run = runs.peek();
+        var run = runs.element();
         return run.slab == null ? run.view() : run.slab.buffer().limit(run.to).position(run.from);
     }
 
@@ -136,7 +140,7 @@ final class NbdReplies {
     void sent(long bytes) {
         unsent -= bytes;
         while (bytes > 0) {
-            var run = runs.peek();
+            var run = runs.element();
             var n = (int) Math.min(bytes, run.to - run.from);
             run.from += n;
             bytes -= n;

@@ -1,5 +1,7 @@
 package io.sidecore.devices.nbd;
 
+import org.jspecify.annotations.Nullable;
+
 import io.sidecore.actors.block.InFlightLedger;
 import io.sidecore.actors.block.Slab;
 import io.sidecore.actors.block.SlabPool;
@@ -18,7 +20,7 @@ final class QueueMemory {
     }
 
     /** A slab of at least so many bytes, or null if the bounds do not allow another. */
-    Slab borrow(int bytes) {
+    @Nullable Slab borrow(int bytes) {
         if (ledger.used() == 0) {
             // One request always fits, or it could never be served.
             return borrowBeyond(bytes);

@@ -1,5 +1,7 @@
 package io.sidecore.devices.transport;
 
+import org.jspecify.annotations.Nullable;
+
 import io.sidecore.actors.core.Loop;
 import io.sidecore.actors.core.Readiness;
 import java.io.IOException;
@@ -19,7 +21,7 @@ public final class SocketTransport implements Transport, Readiness {
 
     private final SocketChannel channel;
     private Loop loop;
-    private SelectionKey key;
+    private @Nullable SelectionKey key;
     private Listener listener;
     private int interest;
 

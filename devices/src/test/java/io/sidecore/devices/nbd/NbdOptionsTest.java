@@ -1,5 +1,7 @@
 package io.sidecore.devices.nbd;
 
+import java.nio.charset.StandardCharsets;
+
 import static io.sidecore.devices.nbd.HandshakeInMemory.info;
 import static io.sidecore.devices.nbd.HandshakeInMemory.queries;
 import static org.assertj.core.api.Assertions.assertThat;
@@ -73,7 +75,7 @@ class NbdOptionsTest {
     void exportNameKeepsWhatWasAgreedOnBefore() throws Exception {
         client.ask(Nbd.OPT_STRUCTURED_REPLY);
         client.ask(SET_CONTEXTS, queries("root", "base:allocation"));
-        client.handshake().feed(ByteBuffer.wrap(HandshakeInMemory.option(Nbd.OPT_EXPORT_NAME, "root".getBytes())));
+        client.handshake().feed(ByteBuffer.wrap(HandshakeInMemory.option(Nbd.OPT_EXPORT_NAME, "root".getBytes(StandardCharsets.UTF_8))));
 
         assertThat(client.session().structured()).isTrue();
         assertThat(client.session().allocation()).isTrue();
@@ -360,7 +362,7 @@ class NbdOptionsTest {
     void aHostThatStopsClosesOnExportName() throws Exception {
         client.handshake().shutDown();
 
-        assertThatThrownBy(() -> client.ask(Nbd.OPT_EXPORT_NAME, "root".getBytes()))
+        assertThatThrownBy(() -> client.ask(Nbd.OPT_EXPORT_NAME, "root".getBytes(StandardCharsets.UTF_8)))
                 .isInstanceOf(NbdProtocolException.class)
                 .hasMessageContaining("stopping");
     }

@@ -1,5 +1,7 @@
 package io.sidecore.it.faults;
 
+import java.net.InetAddress;
+
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.sidecore.it.Certificates;
@@ -93,7 +95,7 @@ class AbuseTest {
                 "-Xmx" + HEAP,
                 "-XX:+AlwaysPreTouch");
         address = new InetSocketAddress(
-                "127.0.0.1", URI.create(host.uri("nbd:", "lent")).getPort());
+                InetAddress.getLoopbackAddress(), URI.create(host.uri("nbd:", "lent")).getPort());
     }
 
     @AfterEach

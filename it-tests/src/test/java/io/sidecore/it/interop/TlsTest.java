@@ -1,5 +1,7 @@
 package io.sidecore.it.interop;
 
+import java.net.InetAddress;
+
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -284,7 +286,7 @@ class TlsTest {
     /** A client as far as the acknowledgement of STARTTLS. */
     private static Socket started(byte... behind) throws IOException {
         var socket = new Socket(
-                "127.0.0.1", URI.create(uri(required, Over.TCP, "disk")).getPort());
+                InetAddress.getLoopbackAddress(), URI.create(uri(required, Over.TCP, "disk")).getPort());
         socket.setSoTimeout((int) PATIENCE.toMillis());
         var in = new DataInputStream(socket.getInputStream());
         var out = new DataOutputStream(socket.getOutputStream());

@@ -1,5 +1,7 @@
 package io.sidecore.runtime.cli;
 
+import org.jspecify.annotations.Nullable;
+
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -29,7 +31,7 @@ final class Connection {
     @Spec(Spec.Target.MIXEE)
     private CommandSpec command;
 
-    private ControlClient client;
+    private @Nullable ControlClient client;
 
     boolean json() {
         return json;

@@ -1,5 +1,7 @@
 package io.sidecore.runtime.cli;
 
+import org.jspecify.annotations.Nullable;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -120,7 +122,7 @@ final class TopCommand implements Callable<Integer> {
     }
 
     /** What a counter has grown by; all of it if it was not there before. */
-    private static long since(JsonNode before, JsonNode now, String counter) {
+    private static long since(@Nullable JsonNode before, JsonNode now, String counter) {
         return now.get(counter).asLong()
                 - (before == null ? 0 : before.get(counter).asLong());
     }

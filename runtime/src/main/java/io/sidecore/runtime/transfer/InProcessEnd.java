@@ -1,5 +1,7 @@
 package io.sidecore.runtime.transfer;
 
+import org.jspecify.annotations.Nullable;
+
 import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Chain;
 import io.sidecore.actors.block.Errno;
@@ -29,9 +31,9 @@ public final class InProcessEnd implements GuestEnd {
      * @param slab of a read, holding what was read from its beginning on; null otherwise
      * @param extents of a status; null otherwise
      */
-    public record Answer(BlockOp op, long offset, long length, Errno error, Slab slab, Extents extents) {}
+    public record Answer(BlockOp op, long offset, long length, Errno error, @Nullable Slab slab, @Nullable Extents extents) {}
 
-    private record Ask(BlockOp op, long offset, long length, Slab slab) {}
+    private record Ask(BlockOp op, long offset, long length, @Nullable Slab slab) {}
 
     private static final Answer END = new Answer(BlockOp.FLUSH, 0, 0, Errno.ESHUTDOWN, null, null);
 
@@ -39,8 +41,8 @@ public final class InProcessEnd implements GuestEnd {
     private final ConcurrentLinkedQueue<Ask> asked = new ConcurrentLinkedQueue<>();
     private final LinkedTransferQueue<Answer> answers = new LinkedTransferQueue<>();
     private final Chain batch = new Chain();
-    private volatile ServiceEnd queue;
-    private volatile String ended;
+    private volatile @Nullable ServiceEnd queue;
+    private volatile @Nullable String ended;
     private boolean starved;
 
     /** An end whose payloads come from {@code pool}. */
@@ -135,6 +137,12 @@ public final class InProcessEnd implements GuestEnd {
 
     // --- the loop's side
 
+    private ServiceEnd attached() {
+        var serving = queue;
+        assert serving != null : this;
+        return serving;
+    }
+
     @Override
     public void attach(ServiceEnd to) {
         queue = to;
@@ -146,7 +154,8 @@ public final class InProcessEnd implements GuestEnd {
     }
 
     @Override
-    public Request receive() {
+    public @Nullable Request receive() {
+        var queue = attached();
         var ledger = queue.ledger();
         queue.stages().begin(queue.loop().taskNumber());
         while (batch.count() < InFlightLedger.BATCH) {
@@ -169,6 +178,7 @@ public final class InProcessEnd implements GuestEnd {
 
     @Override
     public void answer(Request chain) {
+        var queue = attached();
         for (Request following; chain != null; chain = following) {
             following = chain.unlink();
             var read = chain.op() == BlockOp.READ;
