@@ -1,10 +1,9 @@
 package io.sidecore.actors.block;
 
-import org.jspecify.annotations.Nullable;
-
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Every request of a queue that its guest has asked and not been answered. It is the storage of the requests (the streams carry references to its slots), it sees to it that

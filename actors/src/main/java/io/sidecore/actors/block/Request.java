@@ -1,8 +1,7 @@
 package io.sidecore.actors.block;
 
-import org.jspecify.annotations.Nullable;
-
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A request to a block device, and a slot of its queue's {@link InFlightLedger}: made once, used again and again. The element of a block stream is a
@@ -51,7 +50,9 @@ public final class Request {
     long sequence;
     int generation;
     int replays;
-    @Nullable Request freeNext;
+
+    @Nullable
+    Request freeNext;
     /** The store has it and has not given it back. */
     boolean inStore;
 

@@ -1,9 +1,8 @@
 package io.sidecore.actors.block;
 
-import org.jspecify.annotations.Nullable;
-
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.CompletionStage;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One way to reach a medium. Batch-wise and asynchronous: a chain goes in; what is done at once comes back from the call, the rest later. Used by several
@@ -48,7 +47,8 @@ public interface Store extends AutoCloseable {
      * @param later takes those finished after this call returned
      * @return those finished already, as a chain in order; null if none. Success or failure stands in each request
      */
-    @Nullable Request serve(Request chain, Completions later);
+    @Nullable
+    Request serve(Request chain, Completions later);
 
     /**
      * Cuts the store off from its medium. Requests that it is given afterwards come back as {@link Errno#RETURNED}. May be called again.

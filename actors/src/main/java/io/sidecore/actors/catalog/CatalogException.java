@@ -1,8 +1,7 @@
 package io.sidecore.actors.catalog;
 
-import org.jspecify.annotations.Nullable;
-
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** The catalog did not do what it was asked; the message is a sentence that says why and what to do. */
 public abstract sealed class CatalogException extends RuntimeException {

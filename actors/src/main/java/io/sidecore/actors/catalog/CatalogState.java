@@ -1,12 +1,11 @@
 package io.sidecore.actors.catalog;
 
-import org.jspecify.annotations.Nullable;
-
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The catalog's state machine: the same commands in the same order give the same results and the same entries, on every keeper. No thread, file or clock inside; not safe for several threads.

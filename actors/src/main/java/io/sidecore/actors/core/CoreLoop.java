@@ -1,7 +1,5 @@
 package io.sidecore.actors.core;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.conf.LoopSettings;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -20,6 +18,7 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import org.apache.pekko.stream.Attributes;
 import org.jctools.queues.atomic.MpscUnboundedAtomicArrayQueue;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 

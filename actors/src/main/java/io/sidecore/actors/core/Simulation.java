@@ -1,12 +1,11 @@
 package io.sidecore.actors.core;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.conf.LoopSettings;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Runs any number of {@link CoreLoop}s on the calling thread, on a virtual clock, in an order that a seed decides: which loop turns next, which of its tasks runs
@@ -43,7 +42,8 @@ public final class Simulation {
     }
 
     /** The loop whose turn it is, null between turns. */
-    @Nullable CoreLoop running() {
+    @Nullable
+    CoreLoop running() {
         return running;
     }
 

@@ -1,7 +1,5 @@
 package io.sidecore.actors.vif;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.block.Chain;
 import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.block.Request;
@@ -13,6 +11,7 @@ import org.apache.pekko.stream.stage.AbstractInHandler;
 import org.apache.pekko.stream.stage.AbstractOutHandler;
 import org.apache.pekko.stream.stage.GraphStage;
 import org.apache.pekko.stream.stage.GraphStageLogic;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The plumbing of an interposer's stage: demand, completion and the drain before a change. A subclass says what happens to requests and completions by overriding
@@ -115,8 +114,8 @@ public abstract class InterposerStage extends GraphStage<BidiShape<Request, Requ
             }
         }
 
-        /** Sends a chain back as not served: it will be issued again behind the change. */
-        protected final void returnUnserved(Request chain) {
+        /** Sends a chain back as not served: it will be issued again behind the change; null is an empty one. */
+        protected final void returnUnserved(@Nullable Request chain) {
             for (var r = chain; r != null; r = r.next()) {
                 r.fail(Errno.RETURNED);
             }

@@ -1,7 +1,5 @@
 package io.sidecore.actors.vif;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Chain;
 import io.sidecore.actors.block.Errno;
@@ -21,6 +19,7 @@ import org.apache.pekko.stream.javadsl.BidiFlow;
 import org.apache.pekko.stream.javadsl.Flow;
 import org.apache.pekko.stream.javadsl.Sink;
 import org.apache.pekko.stream.javadsl.Source;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -61,7 +60,8 @@ public final class Queue implements ServiceEnd {
             State.CLOSED, EnumSet.noneOf(State.class));
 
     /** Something wanted of the queue; with neither a route nor a loop it is only to serve through the volume's present store. */
-    private record Change(@Nullable Route route, @Nullable CoreLoop loop, boolean onlyStore, CompletableFuture<Changed> done) {}
+    private record Change(
+            @Nullable Route route, @Nullable CoreLoop loop, boolean onlyStore, CompletableFuture<Changed> done) {}
 
     private final String name;
     private final VifSettings limits;
@@ -333,7 +333,8 @@ public final class Queue implements ServiceEnd {
     }
 
     /** The next chain for the stream: what is to be replayed, then what the guest sends. */
-    @Nullable Request next() {
+    @Nullable
+    Request next() {
         return replay.isEmpty() ? end.receive() : nextOfReplay();
     }
 

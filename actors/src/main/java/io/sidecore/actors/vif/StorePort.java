@@ -1,7 +1,5 @@
 package io.sidecore.actors.vif;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.block.Chain;
 import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.block.InFlightLedger;
@@ -20,6 +18,7 @@ import org.apache.pekko.stream.stage.AsyncCallback;
 import org.apache.pekko.stream.stage.GraphStage;
 import org.apache.pekko.stream.stage.GraphStageLogic;
 import org.jctools.queues.atomic.MpscLinkedAtomicQueue;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 

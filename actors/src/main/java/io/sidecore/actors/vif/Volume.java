@@ -1,7 +1,5 @@
 package io.sidecore.actors.vif;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.block.Medium;
@@ -17,6 +15,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 

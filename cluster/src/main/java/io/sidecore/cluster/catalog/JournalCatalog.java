@@ -1,7 +1,5 @@
 package io.sidecore.cluster.catalog;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.catalog.Catalog;
 import io.sidecore.actors.catalog.CatalogChange;
 import io.sidecore.actors.catalog.CatalogCommand;
@@ -27,6 +25,7 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 

@@ -1,7 +1,5 @@
 package io.sidecore.cluster.catalog;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.catalog.CatalogEntry;
 import io.sidecore.actors.catalog.CatalogException;
 import io.sidecore.actors.catalog.CatalogResult;
@@ -10,6 +8,7 @@ import io.sidecore.cluster.catalog.JournalLayout.FileHeader;
 import io.sidecore.cluster.catalog.JournalLayout.FrameHeader;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads a journal: bytes in, the catalog out, or a sentence about the damage. Changes nothing.

@@ -1,7 +1,5 @@
 package io.sidecore.devices.block;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Chain;
@@ -13,6 +11,7 @@ import io.sidecore.devices.interpose.FaultPlan;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.concurrent.CompletionStage;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A store that misbehaves by a {@link FaultPlan}: some requests are delayed, fail, or hang in its hands. What is delayed or hangs is served on a loop of its own, as by any store that does its work elsewhere; what hangs is served

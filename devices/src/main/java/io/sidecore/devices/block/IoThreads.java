@@ -1,12 +1,11 @@
 package io.sidecore.devices.block;
 
-import org.jspecify.annotations.Nullable;
-
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -159,7 +158,8 @@ final class IoThreads implements AutoCloseable {
             }
         }
 
-        @SuppressWarnings("ThreadPriorityCheck") // A guest on the same core shall run meanwhile; nothing else is expected of it.
+        @SuppressWarnings(
+                "ThreadPriorityCheck") // A guest on the same core shall run meanwhile; nothing else is expected of it.
         private @Nullable Runnable look(long idleSince) {
             if (interval >= WORTH * SPIN_NANOS || !looking.compareAndSet(0, 1)) {
                 return tasks.poll();

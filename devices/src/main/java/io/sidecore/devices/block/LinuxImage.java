@@ -1,7 +1,5 @@
 package io.sidecore.devices.block;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.block.Extents;
 import io.sidecore.actors.block.MediumException;
 import io.sidecore.actors.block.Store.Answer;
@@ -13,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A raw image file or a block device of Linux. While it is open nobody else writes it: it holds a lock that other hosts and QEMU's tools respect.

@@ -1,7 +1,5 @@
 package io.sidecore.devices.block;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Chain;
@@ -25,6 +23,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A medium in memory: sparse, off the heap, of any size the address space holds. An extent takes memory once it has been written, until it is trimmed or zeroed; without, it reads as zeroes and costs nothing. Used by any number of

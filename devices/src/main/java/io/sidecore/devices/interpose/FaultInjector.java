@@ -1,7 +1,5 @@
 package io.sidecore.devices.interpose;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.block.Chain;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.core.Deadline;
@@ -12,6 +10,7 @@ import org.apache.pekko.stream.Attributes;
 import org.apache.pekko.stream.BidiShape;
 import org.apache.pekko.stream.Graph;
 import org.apache.pekko.stream.stage.AsyncCallback;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Makes a VIF misbehave by a {@link FaultPlan}: delays, errors, requests that hang. A request that hangs is forgotten by the stage, not by the queue: it stays unanswered until the chain is replaced, and is issued again then. The plan can be
@@ -102,8 +101,7 @@ public final class FaultInjector implements Interposer {
                     switch (dealt.next()) {
                         case PASS -> passing.add(chain);
                         case DELAY ->
-                            delayed.add(
-                                    new Delayed(chain, now + by.delay().toNanos()));
+                            delayed.add(new Delayed(chain, now + by.delay().toNanos()));
                         case ERROR -> {
                             chain.fail(by.error());
                             failing.add(chain);

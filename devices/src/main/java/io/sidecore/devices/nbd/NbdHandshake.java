@@ -1,7 +1,5 @@
 package io.sidecore.devices.nbd;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.block.Capabilities.BlockSizes;
 import io.sidecore.conf.TlsSettings;
 import java.nio.ByteBuffer;
@@ -11,6 +9,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The handshake phase, fixed newstyle (proto.md, "Newstyle negotiation"): greeting, client flags, then options until the client chooses an export or leaves. Pure: {@link #feed} consumes what the client

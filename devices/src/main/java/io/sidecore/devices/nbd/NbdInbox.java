@@ -1,11 +1,10 @@
 package io.sidecore.devices.nbd;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.block.Slab;
 import io.sidecore.actors.block.SlabPool;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The bytes that have come from the client and were not consumed yet, in a slab: payloads stay where they were received. A large payload for which a store lends the memory is received there instead; then nothing but its header is read
@@ -32,7 +31,8 @@ final class NbdInbox {
     // --- filling
 
     /** Where the next bytes belong, or null while there is no memory for them. */
-    @Nullable ByteBuffer room() {
+    @Nullable
+    ByteBuffer room() {
         if (landing != null) {
             return landing.asSlice(landed).asByteBuffer();
         }
@@ -59,7 +59,8 @@ final class NbdInbox {
     }
 
     /** Where bytes that come in the same read as the end of a {@link #room()} belong; null if they would have come there anyway. */
-    @Nullable ByteBuffer behind() {
+    @Nullable
+    ByteBuffer behind() {
         if (landing == null || filled != parsed || in.capacity() - filled < NbdRequestHeader.BYTES) {
             return null;
         }
@@ -143,7 +144,8 @@ final class NbdInbox {
     }
 
     /** The memory that was filled completely; null while it is not. */
-    @Nullable MemorySegment landed() {
+    @Nullable
+    MemorySegment landed() {
         var whole = landing;
         assert whole != null;
         if (landed < whole.byteSize()) {

@@ -1,7 +1,5 @@
 package io.sidecore.devices.nbd;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Slab;
 import io.sidecore.actors.block.SlabPool;
@@ -9,6 +7,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.Iterator;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What is to be sent, as runs of bytes: in slabs, where replies in order lie one behind the other, and in memory that a store has lent. A slab is held as long as a byte of it is unsent.
@@ -16,8 +15,12 @@ import java.util.Iterator;
 final class NbdReplies {
     /** A contiguous stretch of bytes to send; {@code slab} is null for lent memory. */
     private static final class Run {
-        @Nullable Slab slab;
-        @Nullable MemorySegment lent;
+        @Nullable
+        Slab slab;
+
+        @Nullable
+        MemorySegment lent;
+
         int from;
         int to;
         int holds;
@@ -45,7 +48,8 @@ final class NbdReplies {
     }
 
     /** A slab with room for {@code bytes} more, or null while there is no memory. */
-    @Nullable Slab slab(int bytes) {
+    @Nullable
+    Slab slab(int bytes) {
         if (bytes > SlabPool.STANDARD) {
             return memory.borrow(bytes);
         }

@@ -1,7 +1,5 @@
 package io.sidecore.devices.nbd;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Chain;
 import io.sidecore.actors.block.Errno;
@@ -11,6 +9,7 @@ import io.sidecore.actors.block.Slab;
 import io.sidecore.actors.block.SlabPool;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The transmission phase (proto.md, "Transmission"), with simple or structured replies. Pure: bytes in, requests out; completions in, bytes out. Payloads are not copied: a write's stays where it was received, a read's is
@@ -23,7 +22,8 @@ public final class NbdTransmission {
     @FunctionalInterface
     public interface Lender {
         /** The memory of this range as {@link io.sidecore.actors.block.Store#lend} gives it; null for none. */
-        @Nullable MemorySegment lend(BlockOp op, long offset, int length);
+        @Nullable
+        MemorySegment lend(BlockOp op, long offset, int length);
 
         /** A write that was lent memory will not be served any more. */
         default void settle(long offset, long length) {}

@@ -1,7 +1,5 @@
 package io.sidecore.devices.tls;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.core.Loop;
 import io.sidecore.devices.transport.Transport;
 import java.io.EOFException;
@@ -16,6 +14,7 @@ import javax.net.ssl.SSLEngineResult;
 import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLPeerUnverifiedException;
 import javax.net.ssl.SSLSession;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 

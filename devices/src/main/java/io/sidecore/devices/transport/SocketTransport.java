@@ -1,7 +1,5 @@
 package io.sidecore.devices.transport;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.core.Loop;
 import io.sidecore.actors.core.Readiness;
 import java.io.IOException;
@@ -10,6 +8,7 @@ import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.SocketChannel;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 

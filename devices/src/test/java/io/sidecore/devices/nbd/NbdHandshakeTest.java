@@ -226,7 +226,8 @@ class NbdHandshakeTest {
 
     @Test
     void exportNameOfAnUnknownExportEndsIt() {
-        assertThatThrownBy(() -> feed(flags(BOTH), option(Nbd.OPT_EXPORT_NAME, "nowhere".getBytes(StandardCharsets.UTF_8))))
+        assertThatThrownBy(() ->
+                        feed(flags(BOTH), option(Nbd.OPT_EXPORT_NAME, "nowhere".getBytes(StandardCharsets.UTF_8))))
                 .isInstanceOf(NbdProtocolException.class)
                 .hasMessageContaining("nowhere");
     }

@@ -1,7 +1,5 @@
 package io.sidecore.it.faults;
 
-import java.net.InetAddress;
-
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.sidecore.it.Certificates;
@@ -13,6 +11,7 @@ import java.io.DataInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.SocketException;
 import java.net.StandardSocketOptions;
@@ -95,7 +94,8 @@ class AbuseTest {
                 "-Xmx" + HEAP,
                 "-XX:+AlwaysPreTouch");
         address = new InetSocketAddress(
-                InetAddress.getLoopbackAddress(), URI.create(host.uri("nbd:", "lent")).getPort());
+                InetAddress.getLoopbackAddress(),
+                URI.create(host.uri("nbd:", "lent")).getPort());
     }
 
     @AfterEach

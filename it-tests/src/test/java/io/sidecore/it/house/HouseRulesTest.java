@@ -135,11 +135,12 @@ class HouseRulesTest {
     }
 
     @Test
-    void onlyTheRuntimeWritesToTheTerminal() {
+    void onlyTheCommandLineWritesToTheTerminal() {
         noClasses()
                 .that()
-                .resideInAnyPackage(
-                        "io.sidecore.conf..", "io.sidecore.actors..", "io.sidecore.devices..", "io.sidecore.cluster..")
+                .resideOutsideOfPackage("io.sidecore.runtime.cli..")
+                .and()
+                .haveNameNotMatching("io\\.sidecore\\.runtime\\.Main(\\$.*)?")
                 .should()
                 .accessField(System.class, "out")
                 .orShould()

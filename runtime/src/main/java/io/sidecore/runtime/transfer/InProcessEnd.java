@@ -1,7 +1,5 @@
 package io.sidecore.runtime.transfer;
 
-import org.jspecify.annotations.Nullable;
-
 import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Chain;
 import io.sidecore.actors.block.Errno;
@@ -14,6 +12,7 @@ import io.sidecore.actors.vif.GuestEnd;
 import io.sidecore.actors.vif.ServiceEnd;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.LinkedTransferQueue;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The guest end of a queue whose guest is one thread of this process: it {@link #ask asks} and {@link #take takes} answers, in whatever order they come. Neither side ever makes the loop wait.
@@ -31,9 +30,16 @@ public final class InProcessEnd implements GuestEnd {
      * @param slab of a read, holding what was read from its beginning on; null otherwise
      * @param extents of a status; null otherwise
      */
-    public record Answer(BlockOp op, long offset, long length, Errno error, @Nullable Slab slab, @Nullable Extents extents) {}
+    public record Answer(
+            BlockOp op,
+            long offset,
+            long length,
+            Errno error,
+            @Nullable Slab slab,
+            @Nullable Extents extents) {}
 
-    private record Ask(BlockOp op, long offset, long length, @Nullable Slab slab) {}
+    private record Ask(
+            BlockOp op, long offset, long length, @Nullable Slab slab) {}
 
     private static final Answer END = new Answer(BlockOp.FLUSH, 0, 0, Errno.ESHUTDOWN, null, null);
 
