@@ -724,7 +724,7 @@ public final class FileMedium implements Medium {
         }
 
         /** What is done at once is returned; the rest goes where it belongs, with one hand-off each. */
-        private Request sort(Request chain, Completions later) {
+        private @Nullable Request sort(Request chain, Completions later) {
             var done = new Chain();
             var inLine = new Chain();
             var spread = new Chain();
