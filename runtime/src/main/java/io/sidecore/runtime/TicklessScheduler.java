@@ -15,6 +15,7 @@ import org.apache.pekko.actor.Cancellable;
 import org.apache.pekko.actor.Scheduler.TaskRunOnClose;
 import org.apache.pekko.actor.SchedulerTask;
 import org.apache.pekko.event.LoggingAdapter;
+import org.jspecify.annotations.Nullable;
 import scala.concurrent.ExecutionContext;
 import scala.concurrent.duration.FiniteDuration;
 
@@ -75,11 +76,11 @@ public final class TicklessScheduler extends AbstractScheduler implements Closea
 
     /** One task and its fate: it waits, and then it is handed to its executor once or is cancelled. */
     private class Timer implements Runnable, Cancellable {
-        private final AtomicReference<Runnable> task;
+        private final AtomicReference<@Nullable Runnable> task;
         private final ExecutionContext executor;
         private final boolean atClose;
         private volatile boolean cancelled;
-        private volatile Future<?> pending;
+        private volatile @Nullable Future<?> pending;
 
         Timer(Runnable task, ExecutionContext executor) {
             this.task = new AtomicReference<>(task);
@@ -107,8 +108,8 @@ public final class TicklessScheduler extends AbstractScheduler implements Closea
                     throw new IllegalStateException("cannot schedule: the scheduler is closed", e);
                 }
             }
-            if (cancelled && pending != null) {
-                pending.cancel(false);
+            if (cancelled) {
+                forget();
             }
         }
 
@@ -131,7 +132,7 @@ public final class TicklessScheduler extends AbstractScheduler implements Closea
             }
         }
 
-        private Runnable taken() {
+        private @Nullable Runnable taken() {
             if (atClose) {
                 dueAtClose.remove(this);
             }
@@ -154,14 +155,18 @@ public final class TicklessScheduler extends AbstractScheduler implements Closea
                 return false;
             }
             cancelled = true;
-            var future = pending;
-            if (future != null) {
-                future.cancel(false);
-            }
+            forget();
             if (spared instanceof SchedulerTask notified) {
                 execute(notified::cancelled);
             }
             return true;
+        }
+
+        private void forget() {
+            var future = pending;
+            if (future != null) {
+                future.cancel(false);
+            }
         }
 
         @Override
@@ -175,7 +180,7 @@ public final class TicklessScheduler extends AbstractScheduler implements Closea
         private final Runnable task;
         private final ExecutionContext executor;
         private final long periodNanos;
-        private final AtomicReference<Timer> next = new AtomicReference<>();
+        private final AtomicReference<@Nullable Timer> next = new AtomicReference<>();
         private volatile boolean cancelled;
         private long dueNanos;
 
@@ -215,7 +220,10 @@ public final class TicklessScheduler extends AbstractScheduler implements Closea
                 return false;
             }
             cancelled = true;
-            next.get().cancel();
+            var pending = next.get();
+            if (pending != null) {
+                pending.cancel();
+            }
             if (task instanceof SchedulerTask notified) {
                 executor.execute(notified::cancelled);
             }
