@@ -47,7 +47,9 @@ public final class TicklessScheduler extends AbstractScheduler implements Closea
         return once;
     }
 
+    /** What Pekko's other methods for periodic tasks end in; deprecated only to be called by others. */
     @Override
+    @SuppressWarnings("deprecation")
     public Cancellable schedule(
             FiniteDuration initial, FiniteDuration period, Runnable task, ExecutionContext executor) {
         if (period.toNanos() <= 0) {
