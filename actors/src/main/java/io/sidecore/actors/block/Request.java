@@ -21,6 +21,9 @@ public final class Request {
     /** Flags from here on are the guest end's own. */
     public static final int GUESTS_OWN = 1 << 8;
 
+    /** What {@link #servedAt()} is until a store has been handed it. */
+    public static final long NOT_SERVED = Long.MIN_VALUE;
+
     enum State {
         FREE,
         OPEN,
@@ -41,6 +44,8 @@ public final class Request {
     private boolean unsettled;
     private Extents extents;
     private Errno error = Errno.OK;
+    private long arrivedAt;
+    private long servedAt = NOT_SERVED;
 
     State state = State.FREE;
     long sequence;
@@ -65,6 +70,7 @@ public final class Request {
         this.next = null;
         this.replays = 0;
         this.inStore = false;
+        this.servedAt = NOT_SERVED;
     }
 
     /** The same request once more, in another slot object: its predecessor may still be in a store's hands. */
@@ -74,6 +80,7 @@ public final class Request {
         position = predecessor.position;
         lent = predecessor.lent;
         unsettled = predecessor.unsettled;
+        arrivedAt = predecessor.arrivedAt;
         sequence = predecessor.sequence;
         replays = predecessor.replays;
     }
@@ -153,6 +160,26 @@ public final class Request {
     /** The order of arrival at its queue. */
     public long sequence() {
         return sequence;
+    }
+
+    /** Says when it arrived: all of it was there. On the clock of its queue's loop. */
+    public void arrived(long nanos) {
+        arrivedAt = nanos;
+    }
+
+    /** When it arrived, whatever has been done to it since. */
+    public long arrivedAt() {
+        return arrivedAt;
+    }
+
+    /** Says when a store was handed it. */
+    public void served(long nanos) {
+        servedAt = nanos;
+    }
+
+    /** When a store was handed it last; {@link #NOT_SERVED} if none was. */
+    public long servedAt() {
+        return servedAt;
     }
 
     /** Memory in which the payload lies, beginning at {@link #position()}, {@link #payloadBytes()} bytes. */

@@ -73,6 +73,8 @@ public final class Queue implements ServiceEnd {
     private final Chain batch = new Chain();
     private final Deadline patience = new Deadline(this::impatient);
     private final Stages stages;
+    private final Tally tally = new Tally();
+    private final long slowNanos;
 
     private volatile CoreLoop loop;
     private volatile Route route;
@@ -87,6 +89,7 @@ public final class Queue implements ServiceEnd {
     private boolean lingering;
     private int resumedFrom = -1;
     private int brokenInARow;
+    private boolean stalled;
     private long stalledAt;
     private int replayed;
     private boolean lost;
@@ -114,11 +117,17 @@ public final class Queue implements ServiceEnd {
         this.life = new LifeCycle<>("queue " + name, State.NEW, LEGAL);
         this.ledger = new InFlightLedger(limits.slots());
         this.stages = new Stages(loop.clock());
+        this.slowNanos = limits.slowAfter().toNanos();
     }
 
     @Override
     public String name() {
         return name;
+    }
+
+    /** The id of its VIF. */
+    String vif() {
+        return route.attachment().holder();
     }
 
     @Override
@@ -154,6 +163,11 @@ public final class Queue implements ServiceEnd {
     @Override
     public Stages stages() {
         return stages;
+    }
+
+    /** What it has served. Any thread. */
+    public Tally tally() {
+        return tally;
     }
 
     /** Runs it on its loop. Any thread, once. */
@@ -297,15 +311,24 @@ public final class Queue implements ServiceEnd {
             return false;
         }
         source = started;
-        if (change != null) {
-            var done = change.done();
-            change = null;
-            done.complete(new Changed(loop.clock().nanos() - stalledAt, replayed, lost));
+        if (stalled) {
+            stalled = false;
+            runsAgain(new Changed(loop.clock().nanos() - stalledAt, replayed, lost));
         }
         if (closing != null || reopen || !changes.isEmpty()) {
             loop.execute(this::stallIfDue);
         }
         return true;
+    }
+
+    private void runsAgain(Changed changed) {
+        tally.stalled(changed);
+        QueueStall.tell(this, changed);
+        if (change != null) {
+            var done = change.done();
+            change = null;
+            done.complete(changed);
+        }
     }
 
     void sourceStopped(QueueStages.FromGuest.Logic stopped) {
@@ -330,7 +353,20 @@ public final class Queue implements ServiceEnd {
 
     /** The next chain for the stream: what is to be replayed, then what the guest sends. */
     Request next() {
-        return replay.isEmpty() ? end.receive() : nextOfReplay();
+        return replay.isEmpty() ? arrived(end.receive()) : nextOfReplay();
+    }
+
+    private Request arrived(Request chain) {
+        if (chain != null) {
+            var now = loop.clock().nanos();
+            var count = 0;
+            for (var r = chain; r != null; r = r.next()) {
+                r.arrived(now);
+                count++;
+            }
+            tally.arrived(count);
+        }
+        return chain;
     }
 
     /** Memory for payloads is bounded, so what is to be replayed may have to wait for some, as it did when it arrived. */
@@ -359,8 +395,8 @@ public final class Queue implements ServiceEnd {
     /** A chain of completions has come through. */
     void answer(Request chain, int of) {
         stages.lap(Stages.INTERPOSE);
+        var now = loop.clock().nanos();
         var answered = 0;
-        var bytes = 0L;
         while (chain != null) {
             var following = chain.unlink();
             if (of != generation) {
@@ -373,18 +409,26 @@ public final class Queue implements ServiceEnd {
             } else if (ledger.answer(chain, of)) {
                 batch.add(chain);
                 answered++;
-                bytes += chain.error() == Errno.OK ? chain.payloadBytes() : 0;
+                tell(chain, now);
             }
             chain = following;
         }
         if (answered > 0) {
             brokenInARow = 0;
             loop.counters().requests.add(answered);
-            stages.answered(loop.taskNumber(), answered, bytes);
+            stages.answered(loop.taskNumber());
             deliver(batch.take());
         }
         if (reopen) {
             loop.execute(this::stallIfDue);
+        }
+    }
+
+    private void tell(Request answered, long now) {
+        var took = tally.answered(answered, now);
+        if (took >= slowNanos) {
+            tally.slow();
+            SlowRequest.tell(this, answered, took, now, InFlightLedger.replays(answered));
         }
     }
 
@@ -432,6 +476,7 @@ public final class Queue implements ServiceEnd {
 
     private void stall() {
         life.to(State.STALLING);
+        stalled = true;
         stalledAt = loop.clock().nanos();
         lost = false;
         if (change == null) {
@@ -578,13 +623,18 @@ public final class Queue implements ServiceEnd {
         for (var request : ledger.replay(generation + 1, chainLost)) {
             if (InFlightLedger.replays(request) > limits.replayMax()) {
                 request.fail(Errno.EIO);
-                ledger.answer(request, generation + 1);
-                end.answer(request);
+                refuse(request);
                 continue;
             }
             replay.add(request);
             replayed++;
         }
+    }
+
+    private void refuse(Request request) {
+        ledger.answer(request, generation + 1);
+        tell(request, loop.clock().nanos());
+        end.answer(request);
     }
 
     void orphanReturned(Request orphan) {
@@ -597,8 +647,7 @@ public final class Queue implements ServiceEnd {
         replay.clear();
         for (var request : ledger.replay(generation + 1, chainLost)) {
             request.fail(Errno.ESHUTDOWN);
-            ledger.answer(request, generation + 1);
-            end.answer(request);
+            refuse(request);
         }
         generation++;
         end.refuseRest();

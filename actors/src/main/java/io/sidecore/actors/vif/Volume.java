@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
@@ -50,6 +51,16 @@ public final class Volume {
     /** Bytes, at present. */
     public long size() {
         return medium.size();
+    }
+
+    /** Bytes that its contents take where they are kept; empty where that is not known. */
+    public OptionalLong allocated() {
+        return medium.allocated();
+    }
+
+    /** How much {@link #allocated()} may become; empty where nothing is said of it. */
+    public OptionalLong limit() {
+        return medium.limit();
     }
 
     /** What its store can do. */

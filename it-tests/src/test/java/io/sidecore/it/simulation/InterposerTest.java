@@ -39,7 +39,7 @@ class InterposerTest {
     private static final LoopSettings LOOPS =
             new LoopSettings(Duration.ZERO, 16, 8, Duration.ofNanos(200_000), Duration.ofMillis(100));
     private static final VifSettings VIF =
-            new VifSettings(256, 64 << 20, Duration.ofMillis(50), Duration.ofSeconds(5), Duration.ofSeconds(60), 1_000);
+            new VifSettings(256, 64 << 20, Duration.ofMillis(50), Duration.ofSeconds(5), Duration.ofSeconds(60), 1_000, Duration.ofSeconds(1));
     private static final int MANY = 1_000_000;
     /** How long a request may take through loops that do nothing else: virtual time passes with every turn. */
     private static final long AT_ONCE_NANOS = 200_000;

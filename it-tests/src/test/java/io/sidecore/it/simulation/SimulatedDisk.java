@@ -51,7 +51,7 @@ final class SimulatedDisk {
     private static final LoopSettings LOOPS =
             new LoopSettings(Duration.ofNanos(50_000), 16, 8, Duration.ofNanos(200_000), Duration.ofMillis(100));
     private static final VifSettings VIF =
-            new VifSettings(32, 33 << 20, Duration.ofMillis(50), Duration.ofSeconds(5), Duration.ofSeconds(60), 3);
+            new VifSettings(32, 33 << 20, Duration.ofMillis(50), Duration.ofSeconds(5), Duration.ofSeconds(60), 3, Duration.ofSeconds(1));
 
     private final Simulation simulation;
     private final SplittableRandom random;

@@ -1,6 +1,7 @@
 package io.sidecore.runtime.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.sidecore.conf.Amounts;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;

@@ -1,6 +1,7 @@
 package io.sidecore.runtime.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.sidecore.conf.Amounts;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;

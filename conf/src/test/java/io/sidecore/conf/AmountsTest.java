@@ -1,4 +1,4 @@
-package io.sidecore.runtime.cli;
+package io.sidecore.conf;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
