@@ -25,8 +25,11 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     /** Pieces of lent memory, and replies between them, that go in one system call. */
     private static final int PIECES = 16;
 
-    /** So many unsent bytes do not wait for the end of the turn; and so many are worth another {@code send-timeout}. */
+    /** So many unsent bytes do not wait for the end of the turn. */
     private static final int AT_ONCE = 64 << 10;
+
+    /** So many bytes, taken or sent by the client, are worth another {@code send-timeout}. */
+    private static final int PROGRESS = 64 << 10;
 
     private final Transport transport;
     private final NbdSession session;
@@ -40,12 +43,12 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     private NbdTransmission codec;
     private boolean mayRead = true;
     private boolean blocked;
-    private final Deadline patience = new Deadline(this::unsentTooLong);
+    private final Patience answersWait = new Patience(this::unsentTooLong);
+    private final Patience requestWaits = new Patience(this::halfTooLong);
     private boolean signalDue;
-    private boolean waiting;
-    private long waitsUntil;
     private long sentBytes;
-    private long sentBefore;
+    private long receivedBytes;
+    private boolean decodedMeanwhile;
     private boolean starvedBefore;
     private boolean broken;
     private boolean ending;
@@ -83,9 +86,8 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             codec.received(bytes);
         }
         transport.attach(queue.loop(), this);
-        if (waiting) {
-            queue.loop().arm(patience, waitsUntil);
-        }
+        answersWait.attach();
+        requestWaits.attach();
         mayRead = true;
         transport.interest(true, blocked);
     }
@@ -110,9 +112,8 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             queue.loop().cancelSignal(signal);
             signal();
         }
-        if (waiting) {
-            queue.loop().disarm(patience);
-        }
+        answersWait.detach();
+        requestWaits.detach();
         transport.detach();
     }
 
@@ -143,7 +144,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
                 return false;
             }
             if (bytes > 0) {
-                codec.received(bytes);
+                received(bytes);
             }
             // At the end of the stream the queue reads once more, and learns it.
             mayRead = bytes < 0 || bytes >= wanted;
@@ -196,6 +197,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             signalSoon();
             queue.stages().lap(Stages.DEMULTIPLEX);
             if (chain != null) {
+                decodedMeanwhile = true;
                 return chain;
             }
             if (codec.disconnected()) {
@@ -203,6 +205,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
                 return null;
             }
             if (refused) {
+                decodedMeanwhile = true;
                 // Answered already, so there is room again: a client that sends nothing but nonsense gets its share of
                 // the loop, no more.
                 if (++rounds < MAX_ROUNDS) {
@@ -213,6 +216,9 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             }
             if (codec.starved() || !mayRead) {
                 transport.interest(!codec.starved(), false);
+                if (codec.halfReceived() && !requestWaits.begun()) {
+                    expectRest();
+                }
                 return null;
             }
             var room = codec.receiveBuffer();
@@ -232,9 +238,41 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
                 end("the client closed the connection");
                 return null;
             }
-            codec.received(bytes);
+            received(bytes);
             mayRead = bytes >= wanted;
         }
+    }
+
+    private void received(int bytes) {
+        codec.received(bytes);
+        receivedBytes += bytes;
+    }
+
+    /** A request has come in part. It holds memory, so its client may not take any time it likes for the rest. */
+    private void expectRest() {
+        decodedMeanwhile = false;
+        requestWaits.begin(receivedBytes);
+    }
+
+    private void halfTooLong() {
+        var came = receivedBytes - requestWaits.before();
+        requestWaits.end();
+        if (closed || broken || !codec.halfReceived()) {
+            return;
+        }
+        // Where it is not the client who is waited for, the rest may be in the socket already.
+        if (decodedMeanwhile
+                || came >= PROGRESS
+                || mayRead
+                || blocked
+                || codec.starved()
+                || !queue.wanted()
+                || poll()) {
+            expectRest();
+            return;
+        }
+        end("the client sent %d bytes of a request in %s, and the rest did not come"
+                .formatted(came, queue.limits().sendTimeout()));
     }
 
     private int read(ByteBuffer room) throws IOException {
@@ -296,7 +334,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
                     return;
                 }
             }
-            endWaiting();
+            answersWait.end();
             queue.stages().sent();
         } catch (IOException e) {
             broken(e);
@@ -329,30 +367,69 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
 
     /** The client does not take its answers as fast as they come. That is its right, within bounds: they hold memory. */
     private void beginWaiting() {
-        if (!waiting || sentBytes - sentBefore >= AT_ONCE) {
-            waiting = true;
-            sentBefore = sentBytes;
-            waitsUntil =
-                    queue.loop().clock().nanos() + queue.limits().sendTimeout().toNanos();
-            queue.loop().arm(patience, waitsUntil);
-        }
-    }
-
-    private void endWaiting() {
-        if (waiting) {
-            waiting = false;
-            queue.loop().disarm(patience);
+        if (!answersWait.begun() || sentBytes - answersWait.before() >= PROGRESS) {
+            answersWait.begin(sentBytes);
         }
     }
 
     private void unsentTooLong() {
         // A socket tells of room only once there is much of it.
         writable();
-        if (closed || broken || !waiting || waitsUntil - queue.loop().clock().nanos() > 0) {
+        if (closed || broken || !answersWait.over()) {
             return;
         }
         end("the client took %d bytes of its answers in %s, and %d wait"
-                .formatted(sentBytes - sentBefore, queue.limits().sendTimeout(), codec.pendingBytes()));
+                .formatted(sentBytes - answersWait.before(), queue.limits().sendTimeout(), codec.pendingBytes()));
+    }
+
+    /** How long the client is waited for; it goes on where the queue goes. */
+    private final class Patience {
+        private final Deadline deadline;
+        private boolean begun;
+        private long until;
+        private long before;
+
+        Patience(Runnable atEnd) {
+            deadline = new Deadline(atEnd);
+        }
+
+        /** From now on, with so many bytes behind it. */
+        void begin(long bytes) {
+            begun = true;
+            before = bytes;
+            until = queue.loop().clock().nanos() + queue.limits().sendTimeout().toNanos();
+            attach();
+        }
+
+        boolean begun() {
+            return begun;
+        }
+
+        /** The bytes at its beginning. */
+        long before() {
+            return before;
+        }
+
+        boolean over() {
+            return begun && until - queue.loop().clock().nanos() <= 0;
+        }
+
+        void end() {
+            detach();
+            begun = false;
+        }
+
+        void attach() {
+            if (begun) {
+                queue.loop().arm(deadline, until);
+            }
+        }
+
+        void detach() {
+            if (begun) {
+                queue.loop().disarm(deadline);
+            }
+        }
     }
 
     private void broken(IOException e) {
@@ -430,6 +507,8 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         }
         closed = true;
         closedBecause = reason;
+        answersWait.end();
+        requestWaits.end();
         transport.close();
         onClosed.accept(this);
         if (codec != null) {

@@ -267,6 +267,11 @@ public final class NbdTransmission {
         batch.take();
     }
 
+    /** Whether a request has come in part, and its rest is to come. */
+    boolean halfReceived() {
+        return inbox.landing() || inbox.available() > 0 || drop > 0;
+    }
+
     /** Whether decoding stopped for want of slots or memory. */
     public boolean starved() {
         return starved;

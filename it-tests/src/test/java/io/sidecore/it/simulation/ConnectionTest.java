@@ -28,6 +28,7 @@ import io.sidecore.devices.transport.Transport;
 import io.sidecore.it.StoresOn;
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.UnaryOperator;
 import org.apache.pekko.actor.typed.ActorSystem;
@@ -293,6 +294,104 @@ class ConnectionTest {
         assertThat(queue.state()).isEqualTo(Queue.State.CLOSED);
     }
 
+    // --- a client that does not send the rest of a request
+
+    @Test
+    void aClientThatStopsInTheMiddleOfARequestIsDisconnectedInTheEnd() {
+        connect(limits(256, 64 * MIB));
+        client.sends(aWriteOf(8 * MIB, MIB));
+
+        pass(TIMEOUT.minusSeconds(1));
+        assertThat(queue.state()).isEqualTo(Queue.State.RUNNING);
+        pass(TIMEOUT.plusSeconds(3));
+
+        assertThat(queue.state()).isEqualTo(Queue.State.CLOSED);
+        assertThat(slabs.borrowedBytes()).isZero();
+    }
+
+    @Test
+    void aClientThatStopsInAHeaderIsDisconnectedToo() {
+        connect(limits(256, 64 * MIB));
+        client.sends(Arrays.copyOf(aWriteOf(4096, 0), 27));
+
+        pass(TIMEOUT.plusSeconds(2));
+
+        assertThat(queue.state()).isEqualTo(Queue.State.CLOSED);
+    }
+
+    @Test
+    void aClientThatStopsInAPayloadThatIsRefusedIsDisconnectedToo() {
+        connect(limits(256, 64 * MIB));
+        client.takes(Long.MAX_VALUE);
+        client.sends(aWriteOf(64 * MIB, 4096));
+
+        pass(TIMEOUT.minusSeconds(1));
+        assertThat(client.taken).as("the refusal").isEqualTo(16);
+        assertThat(queue.state()).isEqualTo(Queue.State.RUNNING);
+        pass(Duration.ofSeconds(3));
+
+        assertThat(queue.state()).isEqualTo(Queue.State.CLOSED);
+    }
+
+    @Test
+    void aClientThatSendsARequestSlowlyIsServed() {
+        connect(limits(256, 64 * MIB));
+        client.takes(Long.MAX_VALUE);
+        var whole = aWriteOf(MIB, MIB);
+
+        for (var at = 0; at < whole.length; at += 4 << 10) {
+            client.sends(Arrays.copyOfRange(whole, at, Math.min(at + (4 << 10), whole.length)));
+            pass(Duration.ofSeconds(1));
+        }
+
+        assertThat(client.taken).isEqualTo(16);
+        assertThat(queue.state()).isEqualTo(Queue.State.RUNNING);
+    }
+
+    /** There is always half a request, but never the same one for long. */
+    @Test
+    void aClientThatStopsInEachOfItsRequestsForAShorterTimeIsServed() {
+        connect(limits(256, 64 * MIB));
+        client.takes(Long.MAX_VALUE);
+        var whole = aWriteOf(4096, 4096);
+        var restAndBeginning = ByteBuffer.allocate(whole.length)
+                .put(whole, 100, whole.length - 100)
+                .put(whole, 0, 100)
+                .array();
+        client.sends(Arrays.copyOf(whole, 100));
+
+        for (var i = 1; i <= 20; i++) {
+            pass(TIMEOUT.multipliedBy(2).dividedBy(3));
+            client.sends(restAndBeginning);
+            pass(Duration.ofSeconds(1));
+            assertThat(client.taken).isEqualTo(16 * i);
+        }
+
+        assertThat(queue.state()).isEqualTo(Queue.State.RUNNING);
+    }
+
+    @Test
+    void theTimeForTheRestOfARequestGoesOnWhileItsQueueMoves() {
+        connect(limits(256, 64 * MIB));
+        client.sends(aWriteOf(8 * MIB, MIB));
+
+        pass(TIMEOUT.dividedBy(2));
+        queue.change(null, other);
+        pass(TIMEOUT.dividedBy(2).minusSeconds(1));
+        assertThat(queue.state()).isEqualTo(Queue.State.RUNNING);
+        assertThat(queue.loop()).isSameAs(other);
+        pass(TIMEOUT.plusSeconds(3));
+
+        assertThat(queue.state()).isEqualTo(Queue.State.CLOSED);
+    }
+
+    /** The beginning of a write: its header, and so much of its payload. */
+    private static byte[] aWriteOf(int length, int sent) {
+        var message = ByteBuffer.allocate(28 + sent);
+        header(message, WRITE, 1, 0, length);
+        return message.array();
+    }
+
     // --- a client that asks for more than there is memory for
 
     /** Each answer is large enough to leave at once, and all slots are in use when it does. */
@@ -418,9 +517,7 @@ class ConnectionTest {
     @Test
     void aClientThatLeavesInTheMiddleOfALargeWriteIsLetGo() {
         connect(limits(256, 64 * MIB));
-        var message = ByteBuffer.allocate(28 + MIB);
-        header(message, WRITE, 1, 0, 8 * MIB);
-        client.sends(message.array());
+        client.sends(aWriteOf(8 * MIB, MIB));
         pass(Duration.ofSeconds(1));
         assertThat(medium.allocatedBytes()).as("the write lands in the medium").isEqualTo(8 * MIB);
         assertThat(queue.ledger().used()).isZero();
