@@ -109,6 +109,8 @@ public final class Main {
                     out.append("  qemu-system-x86_64 -drive 'file=%s,format=raw,if=virtio'%n".formatted(uri));
                 }
             }
+            host.metricsUri()
+                    .ifPresent(uri -> out.append("It is observed at %s/metrics, /health and /ready.%n".formatted(uri)));
             out.append("Manage it from another terminal with: sidecore status, volume, export, top (sidecore --help).%n"
                     .formatted());
             out.append("Stop it with Ctrl-C.");

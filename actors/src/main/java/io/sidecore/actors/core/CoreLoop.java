@@ -453,7 +453,7 @@ public final class CoreLoop implements Loop {
                 selector.selectNow(onReady);
             }
         } catch (IOException e) {
-            LOG.error("core loop {}: polling its channels failed", name, e);
+            LOG.atError().addKeyValue("loop", name).setCause(e).log("core loop {}: polling its channels failed", name);
             counters.failures.add(1);
         }
         if (readyChannels > 0) {
@@ -497,7 +497,10 @@ public final class CoreLoop implements Loop {
         var at = clock.nanos();
         if (counters.failures.get() == 1 || at - lastComplaint > COMPLAIN_NANOS) {
             lastComplaint = at;
-            LOG.error("core loop {}: a task threw ({} so far); the loop goes on", name, counters.failures.get(), t);
+            LOG.atError()
+                    .addKeyValue("loop", name)
+                    .setCause(t)
+                    .log("core loop {}: a task threw ({} so far); the loop goes on", name, counters.failures.get());
         }
     }
 

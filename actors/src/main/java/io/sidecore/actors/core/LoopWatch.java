@@ -38,9 +38,9 @@ public final class LoopWatch implements AutoCloseable {
      * @param where the task is: {@code Class.method(File:line)}; empty where that is not known
      */
     public record Held(String loop, Duration atLeast, String where) {
-        @Override
-        public String toString() {
-            return "loop " + loop + " has been held by one task for " + Amounts.duration(atLeast) + " and more"
+        /** What is wrong, without the loop's name. */
+        public String sentence() {
+            return "one task has held it for " + Amounts.duration(atLeast) + " and more"
                     + (where.isEmpty() ? "" : ", at " + where);
         }
     }
@@ -115,7 +115,7 @@ public final class LoopWatch implements AutoCloseable {
         }
         var told = new Held(loop.name(), bound.multipliedBy(times), where(stack));
         reports.add(1);
-        LOG.atWarn().addKeyValue("loop", loop.name()).log("{}; whatever is placed on it waits", told);
+        LOG.atWarn().addKeyValue("loop", loop.name()).log("loop {}: {}; whatever is placed on it waits", loop.name(), told.sentence());
         if (LOG.isDebugEnabled()) {
             LOG.atDebug()
                     .addKeyValue("loop", loop.name())

@@ -7,6 +7,7 @@ import io.sidecore.actors.block.InFlightLedger;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.core.Deadline;
+import io.sidecore.conf.Amounts;
 import io.sidecore.conf.VifSettings;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
@@ -21,6 +22,7 @@ import org.apache.pekko.stream.javadsl.Sink;
 import org.apache.pekko.stream.javadsl.Source;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.spi.LoggingEventBuilder;
 
 /**
  * A queue of a VIF: the place where one guest end meets, generation after generation, the stream that serves it. What must survive a change is here: the in-flight ledger, what is to be
@@ -288,7 +290,7 @@ public final class Queue implements ServiceEnd {
     }
 
     private void abandon(RuntimeException e) {
-        LOG.error("queue {}: cannot be served through {}", name, route, e);
+        about(LOG.atError()).setCause(e).log("queue {}: cannot be served through {}", name, route);
         closing = "it cannot be served: " + e.getMessage();
         if (change != null) {
             change.done()
@@ -437,7 +439,7 @@ public final class Queue implements ServiceEnd {
         try {
             end.answer(chain);
         } catch (RuntimeException e) {
-            LOG.error("queue {}: its guest cannot be answered", name, e);
+            about(LOG.atError()).setCause(e).log("queue {}: its guest cannot be answered", name);
             close("its guest cannot be answered: " + e.getMessage());
         }
     }
@@ -499,7 +501,9 @@ public final class Queue implements ServiceEnd {
         }
         chainEnded = true;
         if (life.is(State.RUNNING)) {
-            LOG.error("queue {}: its chain {} broke; requests in flight are issued again", name, route, failure);
+            about(LOG.atError())
+                    .setCause(failure)
+                    .log("queue {}: its chain {} broke; requests in flight are issued again", name, route);
             if (++brokenInARow > limits.replayMax()) {
                 closing = "its chain broke " + brokenInARow + " times without an answer in between";
             }
@@ -523,15 +527,16 @@ public final class Queue implements ServiceEnd {
         if (lingering) {
             closed();
         } else if (life.is(State.STALLING)) {
-            LOG.warn(
-                    "queue {}: {} requests did not drain within {}; their chain is given up",
-                    name,
-                    ledger.open(),
-                    limits.drainMax());
+            about(LOG.atWarn())
+                    .log(
+                            "queue {}: {} requests did not drain within {}; their chain is given up",
+                            name,
+                            ledger.open(),
+                            Amounts.duration(limits.drainMax()));
             giveUpChain();
         } else if (life.is(State.FENCING)) {
             route.volume()
-                    .fail("its store could not be fenced within " + limits.stallMax() + "; " + ledger.open()
+                    .fail("its store could not be fenced within " + Amounts.duration(limits.stallMax()) + "; " + ledger.open()
                             + " requests of queue " + name + " are unaccounted for");
             resume(true);
         }
@@ -675,6 +680,14 @@ public final class Queue implements ServiceEnd {
             c.done().completeExceptionally(ended);
         }
         onClosed.run();
+    }
+
+    /** What a line is about, for those that read logs by machine. */
+    private LoggingEventBuilder about(LoggingEventBuilder line) {
+        return line.addKeyValue("vif", vif())
+                .addKeyValue("queue", name)
+                .addKeyValue("volume", route.volume().name())
+                .addKeyValue("loop", loop.name());
     }
 
     @Override

@@ -6,6 +6,7 @@ import io.sidecore.actors.block.Medium;
 import io.sidecore.actors.block.MediumException;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Store;
+import io.sidecore.conf.Amounts;
 import io.sidecore.conf.AttachMode;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
@@ -18,6 +19,7 @@ import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ConcurrentHashMap;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.spi.LoggingEventBuilder;
 
 /**
  * A block resource: a medium, and the store through which it is reached at present. Entered from several loops. Safe for all threads; not touched per request, but
@@ -125,7 +127,7 @@ public final class Volume {
     public void resize(long bytes) {
         var before = size();
         medium.resize(bytes);
-        LOG.info("volume {}: resized from {} to {} bytes", name, before, bytes);
+        about(LOG.atInfo()).log("volume {}: resized from {} to {}", name, Amounts.size(before), Amounts.size(bytes));
     }
 
     /**
@@ -147,7 +149,7 @@ public final class Volume {
     }
 
     private synchronized void servesAgain() {
-        LOG.info("volume {} serves again; it had failed: {}", name, failure);
+        about(LOG.atInfo()).log("volume {} serves again; it had failed: {}", name, failure);
         store = medium.open();
         failure = null;
         queues.forEach(Queue::reopen);
@@ -187,7 +189,7 @@ public final class Volume {
         if (store != hung || failure != null) {
             return CompletableFuture.completedFuture(null);
         }
-        LOG.info("volume {}: its store is being replaced", name);
+        about(LOG.atInfo()).log("volume {}: its store is being replaced", name);
         var all = new ArrayList<CompletableFuture<Void>>();
         all.add(giveUp(hung));
         store = medium.open();
@@ -200,7 +202,7 @@ public final class Volume {
     /** Gives it up: from now on every request is answered EIO. */
     public synchronized void fail(String why) {
         if (failure == null) {
-            LOG.error("volume {} has failed: {}", name, why);
+            about(LOG.atError()).log("volume {} has failed: {}", name, why);
             failure = why;
             var given = store;
             store = new Failed(given);
@@ -215,6 +217,10 @@ public final class Volume {
         this.watcher = watcher;
     }
 
+    private LoggingEventBuilder about(LoggingEventBuilder line) {
+        return line.addKeyValue("volume", name);
+    }
+
     private final class MediumWatch implements Medium.Watcher {
         @Override
         public void failed(String why) {
@@ -223,13 +229,13 @@ public final class Volume {
 
         @Override
         public void degraded(String condition) {
-            LOG.warn("volume {}: {}", name, condition);
+            about(LOG.atWarn()).log("volume {}: {}", name, condition);
             watcher.degraded(condition);
         }
 
         @Override
         public void well(String condition) {
-            LOG.info("volume {} is well again; it had been: {}", name, condition);
+            about(LOG.atInfo()).log("volume {} is well again; it had been: {}", name, condition);
             watcher.well(condition);
         }
     }
