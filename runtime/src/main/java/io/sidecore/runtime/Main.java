@@ -45,8 +45,10 @@ public final class Main {
         public Integer call() throws InterruptedException {
             ManagedHost managed;
             try {
-                managed = ManagedHost.start(file.map(named -> Settings.load(named, ControlClient::surroundings))
-                        .orElseGet(() -> Settings.embedded(ControlClient::surroundings)));
+                var settings = file.map(named -> Settings.load(named, ControlClient::surroundings))
+                        .orElseGet(() -> Settings.embedded(ControlClient::surroundings));
+                LauncherLogging.follow(settings.log(), settings.dataDirectory());
+                managed = ManagedHost.start(settings);
             } catch (SettingsException e) {
                 System.err.println(e.getMessage());
                 return 2;

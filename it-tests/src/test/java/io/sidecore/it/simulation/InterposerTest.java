@@ -126,6 +126,53 @@ class InterposerTest {
         assertThat(one.answers() + other.answers()).isBetween(20_000 - 64, 20_000 + 100 + 64);
     }
 
+    /** The time of a batch was known only where it was answered in the task in which it arrived: behind a limit none is. */
+    @Test
+    void theTimeThatRequestsTookHasTheirWaitForALimitInIt() {
+        var limit = new RateLimit("limit", 100, 0, Duration.ofMillis(10));
+        var guest = new SimulatedGuest(10, 512, MANY);
+        var queue = queue(guest, limit);
+
+        pass(SECOND.multipliedBy(4));
+
+        var tally = queue.tally();
+        assertThat(tally.requests()).isEqualTo(guest.answers());
+        assertThat(tally.inFlight()).isEqualTo(10);
+        // Ten wait at a time, and one is let through every 10 ms.
+        assertThat(tally.latencies().nanos() / tally.latencies().count() / 1_000_000).isBetween(90L, 101L);
+        assertThat(tally.latencies().quantileNanos(0.5)).isBetween(90_000_000L, 113_000_000L);
+    }
+
+    @Test
+    void whatTakesLongerThanSlowAfterIsCountedAsSlow() {
+        var plan = FaultPlan.none(1).withDelay(1.0, VIF.slowAfter());
+        var guest = new SimulatedGuest(4, 512, 40);
+        var queue = queue(guest, new FaultInjector("slow", plan));
+
+        pass(SECOND.multipliedBy(15));
+
+        assertThat(guest.answers()).isEqualTo(40);
+        assertThat(queue.tally().slowRequests()).isEqualTo(40);
+    }
+
+    @Test
+    void changesAreCountedWithWhatTheyCost() {
+        var guest = new SimulatedGuest(8, 512, MANY);
+        var queue = queue(guest);
+        pass(Duration.ofMillis(10));
+
+        queue.change(new Route(List.of(new FaultInjector("hole", FaultPlan.none(1).withHang(1.0))), attachment), null);
+        pass(Duration.ofMillis(10));
+        queue.change(new Route(List.of(), attachment), null);
+        pass(SECOND);
+
+        var tally = queue.tally();
+        assertThat(tally.stalls()).isEqualTo(2);
+        assertThat(tally.chainsLost()).as("what hung did not drain").isEqualTo(1);
+        assertThat(tally.replayed()).isBetween(8L, 16L);
+        assertThat(tally.stalledNanos()).isBetween(VIF.drainMax().toNanos(), 2 * VIF.drainMax().toNanos());
+    }
+
     @Test
     void twoQueuesThatBothWantMoreThanALimitGetAShareEach() {
         var limit = new RateLimit("limit", 10_000, 0, Duration.ofMillis(10));

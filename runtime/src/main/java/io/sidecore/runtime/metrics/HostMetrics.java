@@ -9,6 +9,7 @@ import io.micrometer.core.instrument.binder.system.UptimeMetrics;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import io.prometheus.metrics.expositionformats.ExpositionFormats;
+import io.prometheus.metrics.model.registry.MultiCollector;
 import io.prometheus.metrics.model.snapshots.MetricSnapshots;
 import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Errno;
@@ -47,7 +48,7 @@ public final class HostMetrics implements AutoCloseable {
                         new FileDescriptorMetrics(),
                         collector)
                 .forEach(binder -> binder.bindTo(registry));
-        registry.getPrometheusRegistry().register(this::read);
+        registry.getPrometheusRegistry().register((MultiCollector) this::read);
     }
 
     /**
