@@ -137,10 +137,10 @@ final class SettingsReader {
 
     private MetricsSettings metrics(Section section, Optional<NbdSettings> nbd) {
         Setting listen = section.at("listen");
-        Optional<ListenAddress.Tcp> address = listen.text("off or HOST:PORT", text -> tcp(text)).flatMap(found -> found);
+        Optional<ListenAddress.Tcp> address =
+                listen.text("off or HOST:PORT", SettingsReader::tcp).flatMap(found -> found);
         boolean taken = nbd.isPresent()
-                && address.filter(tcp ->
-                                tcp.port() != 0 && nbd.get().listen().contains(tcp))
+                && address.filter(tcp -> tcp.port() != 0 && nbd.get().listen().contains(tcp))
                         .isPresent();
         address.flatMap(tcp -> taken
                         ? Optional.of("exports.nbd.listen has it already; choose another port")

@@ -56,8 +56,7 @@ public final class LauncherLogging extends ContextAwareBase implements Configura
         return ExecutionStatus.DO_NOT_INVOKE_NEXT_IF_ANY;
     }
 
-    private static LayoutWrappingEncoder<ILoggingEvent> encoder(
-            Layout<ILoggingEvent> layout, LoggerContext context) {
+    private static LayoutWrappingEncoder<ILoggingEvent> encoder(Layout<ILoggingEvent> layout, LoggerContext context) {
         layout.setContext(context);
         layout.start();
         var encoder = new LayoutWrappingEncoder<ILoggingEvent>();

@@ -359,8 +359,7 @@ public final class Sidecore implements AutoCloseable {
         for (var volume : storage.volumes()) {
             volume.failure()
                     .ifPresentOrElse(
-                            why -> troubles.add(
-                                    new Health.Trouble("volume", volume.name(), Health.State.FAILED, why)),
+                            why -> troubles.add(new Health.Trouble("volume", volume.name(), Health.State.FAILED, why)),
                             () -> volume.conditions()
                                     .forEach(condition -> troubles.add(new Health.Trouble(
                                             "volume", volume.name(), Health.State.DEGRADED, condition))));

@@ -81,16 +81,17 @@ public final class VifHandle {
     /** Takes the limit out that {@link #limit(InterposerSettings.RateLimit)} would change. */
     public CompletionStage<VirtualInterface.Done> unlimit() {
         return limit().thenCompose(present -> present.map(limit -> take(limit.name()))
-                        .orElseGet(() -> CompletableFuture.failedFuture(
-                                new HostException("VIF " + id + " has no limit"))))
+                        .orElseGet(
+                                () -> CompletableFuture.failedFuture(new HostException("VIF " + id + " has no limit"))))
                 .thenApply(done -> told(done, "not limited any more"));
     }
 
     private CompletionStage<Optional<RateLimit>> limit() {
-        return inspect().thenApply(status -> status.chain().stream()
-                .filter(RateLimit.class::isInstance)
-                .map(RateLimit.class::cast)
-                .findFirst());
+        return inspect()
+                .thenApply(status -> status.chain().stream()
+                        .filter(RateLimit.class::isInstance)
+                        .map(RateLimit.class::cast)
+                        .findFirst());
     }
 
     private static String sentence(InterposerSettings.RateLimit limit) {
@@ -122,8 +123,7 @@ public final class VifHandle {
     /** Places all queues anew. */
     public CompletionStage<VirtualInterface.Done> place(Placement placement) {
         return change(replyTo -> new Command.Place(placement, replyTo))
-                .thenApply(done ->
-                        told(done, "placed " + placement.name().toLowerCase(Locale.ROOT)));
+                .thenApply(done -> told(done, "placed " + placement.name().toLowerCase(Locale.ROOT)));
     }
 
     /** Moves the queues that are on a loop elsewhere; the loop must be none of the host's any more. */

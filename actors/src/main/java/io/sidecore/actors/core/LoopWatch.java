@@ -107,24 +107,23 @@ public final class LoopWatch implements AutoCloseable {
 
     /** Null if the task is over meanwhile. */
     private Held report(CoreLoop loop, long task, int times) {
-        var stack = loop.thread() == null
-                ? new StackTraceElement[0]
-                : loop.thread().getStackTrace();
+        var stack =
+                loop.thread() == null ? new StackTraceElement[0] : loop.thread().getStackTrace();
         if (loop.runningTask() != task) {
             return null;
         }
         var told = new Held(loop.name(), bound.multipliedBy(times), where(stack));
         reports.add(1);
-        LOG.atWarn().addKeyValue("loop", loop.name()).log("loop {}: {}; whatever is placed on it waits", loop.name(), told.sentence());
+        LOG.atWarn()
+                .addKeyValue("loop", loop.name())
+                .log("loop {}: {}; whatever is placed on it waits", loop.name(), told.sentence());
         if (LOG.isDebugEnabled()) {
             LOG.atDebug()
                     .addKeyValue("loop", loop.name())
                     .log(
                             "the stack of loop {}\n{}",
                             loop.name(),
-                            Arrays.stream(stack)
-                                    .map(frame -> "\tat " + frame)
-                                    .collect(Collectors.joining("\n")));
+                            Arrays.stream(stack).map(frame -> "\tat " + frame).collect(Collectors.joining("\n")));
         }
         return told;
     }

@@ -536,8 +536,8 @@ public final class Queue implements ServiceEnd {
             giveUpChain();
         } else if (life.is(State.FENCING)) {
             route.volume()
-                    .fail("its store could not be fenced within " + Amounts.duration(limits.stallMax()) + "; " + ledger.open()
-                            + " requests of queue " + name + " are unaccounted for");
+                    .fail("its store could not be fenced within " + Amounts.duration(limits.stallMax()) + "; "
+                            + ledger.open() + " requests of queue " + name + " are unaccounted for");
             resume(true);
         }
     }

@@ -63,8 +63,7 @@ final class QueueStall extends Event {
         event.replayed = change.replayed();
         event.chainLost = change.lost();
         event.interposers = String.join(
-                ", ",
-                queue.route().interposers().stream().map(Interposer::name).toList());
+                ", ", queue.route().interposers().stream().map(Interposer::name).toList());
         event.commit();
     }
 }

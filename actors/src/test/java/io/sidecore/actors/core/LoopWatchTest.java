@@ -71,8 +71,9 @@ class LoopWatchTest {
             assertThat(List.copyOf(lines.list)).singleElement().satisfies(line -> {
                 assertThat(line.getLevel()).isEqualTo(Level.WARN);
                 assertThat(line.getFormattedMessage())
-                        .matches("loop watched: one task has held it for 10 ms and more, "
-                                + "at LoopWatchTest\\.hold\\(LoopWatchTest\\.java:\\d+\\); whatever is placed on it waits");
+                        .matches(
+                                "loop watched: one task has held it for 10 ms and more, "
+                                        + "at LoopWatchTest\\.hold\\(LoopWatchTest\\.java:\\d+\\); whatever is placed on it waits");
                 assertThat(line.getKeyValuePairs()).singleElement().asString().isEqualTo("loop=\"watched\"");
             });
         }

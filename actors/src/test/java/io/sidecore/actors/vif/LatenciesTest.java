@@ -28,7 +28,9 @@ class LatenciesTest {
     void aBucketIsAnEighthOfItsValueWideAtMost() {
         for (var i = 16; i < Latencies.buckets(); i++) {
             var below = Latencies.boundNanos(i - 1);
-            assertThat((double) Latencies.boundNanos(i) / below).isGreaterThan(1).isLessThanOrEqualTo(1.125);
+            assertThat((double) Latencies.boundNanos(i) / below)
+                    .isGreaterThan(1)
+                    .isLessThanOrEqualTo(1.125);
         }
     }
 

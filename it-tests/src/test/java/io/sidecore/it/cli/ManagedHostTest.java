@@ -225,7 +225,9 @@ class ManagedHostTest {
                     .satisfies(vif -> {
                         // What lies behind the end is refused where it is decoded, and never becomes a request.
                         assertThat(vif.requests()).isEqualTo(15);
-                        assertThat(vif.latencies().values().stream().mapToLong(Long::longValue).sum())
+                        assertThat(vif.latencies().values().stream()
+                                        .mapToLong(Long::longValue)
+                                        .sum())
                                 .isEqualTo(15);
                         assertThat(vif.bytes()).isEqualTo(10 * 4096 + 5 * 512);
                     });

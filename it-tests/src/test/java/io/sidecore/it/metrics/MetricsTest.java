@@ -116,8 +116,8 @@ class MetricsTest {
     @Test
     void whatFioDroveIsWhatIsCounted() {
         Verified fio;
-        try (var running = Peers.start(
-                Peers.Tool.FIO, Peers.fioVerify(uri("disk"), "--bs=4k", "--size=8m", "--iodepth=8"))) {
+        try (var running =
+                Peers.start(Peers.Tool.FIO, Peers.fioVerify(uri("disk"), "--bs=4k", "--size=8m", "--iodepth=8"))) {
             fio = Verified.of(running.await(PATIENCE));
         }
         // Its connection is closed behind its back.
@@ -131,13 +131,21 @@ class MetricsTest {
         assertThat(metrics.value("sidecore_vif_payload_bytes_total", writes)).isEqualTo(4096.0 * fio.written());
         assertThat(metrics.value("sidecore_vif_requests_total", reads)).isEqualTo(fio.read());
         assertThat(metrics.value("sidecore_vif_payload_bytes_total", reads)).isEqualTo(4096.0 * fio.read());
-        assertThat(metrics.value("sidecore_vif_request_duration_seconds_count", writes)).isEqualTo(fio.written());
-        assertThat(metrics.value("sidecore_vif_request_duration_seconds_sum", writes)).isPositive();
-        assertThat(metrics.value("sidecore_vif_requests_in_flight", of("disk", "disk"))).isZero();
+        assertThat(metrics.value("sidecore_vif_request_duration_seconds_count", writes))
+                .isEqualTo(fio.written());
+        assertThat(metrics.value("sidecore_vif_request_duration_seconds_sum", writes))
+                .isPositive();
+        assertThat(metrics.value("sidecore_vif_requests_in_flight", of("disk", "disk")))
+                .isZero();
         assertThat(metrics.with("sidecore_vif_errors_total")).isEmpty();
-        assertThat(metrics.value("sidecore_volume_allocated_bytes", "volume", "disk")).isBetween(65536.0, 8.0 * MIB);
-        assertThat(metrics.value("sidecore_volume_size_bytes", "volume", "disk")).isEqualTo(16.0 * MIB);
-        assertThat(metrics.value("sidecore_loop_requests_total", "loop", host.loops().shared().name()))
+        assertThat(metrics.value("sidecore_volume_allocated_bytes", "volume", "disk"))
+                .isBetween(65536.0, 8.0 * MIB);
+        assertThat(metrics.value("sidecore_volume_size_bytes", "volume", "disk"))
+                .isEqualTo(16.0 * MIB);
+        assertThat(metrics.value(
+                        "sidecore_loop_requests_total",
+                        "loop",
+                        host.loops().shared().name()))
                 .isEqualTo(sum(metrics, "sidecore_vif_requests_total"));
         assertThat(metrics.value("sidecore_payload_memory_limit_bytes")).isEqualTo(1 << 30);
     }
@@ -160,10 +168,7 @@ class MetricsTest {
     void aConnectionIsAQueueAsLongAsItIsOpenAndItsErrorsAreCounted() throws IOException {
         host.vif("disk")
                 .orElseThrow()
-                .insert(
-                        new FaultInjector(
-                                "faults", FaultPlan.none(1).withError(1.0, Errno.ENOSPC)),
-                        0)
+                .insert(new FaultInjector("faults", FaultPlan.none(1).withError(1.0, Errno.ENOSPC)), 0)
                 .toCompletableFuture()
                 .join();
         try (var client = NbdClient.connect(uri("disk"))) {
@@ -175,8 +180,7 @@ class MetricsTest {
             assertThat(metrics.value("sidecore_vif_queues", of("disk", "disk"))).isEqualTo(1);
             assertThat(metrics.value("sidecore_nbd_connections")).isEqualTo(1);
             assertThat(metrics.value("sidecore_nbd_connections_limit")).isEqualTo(256);
-            assertThat(metrics.value(
-                            "sidecore_vif_errors_total", of("disk", "disk", "op", "write", "error", "ENOSPC")))
+            assertThat(metrics.value("sidecore_vif_errors_total", of("disk", "disk", "op", "write", "error", "ENOSPC")))
                     .isEqualTo(1);
             assertThat(metrics.value("sidecore_vif_payload_bytes_total", of("disk", "disk", "op", "write")))
                     .isZero();
@@ -199,8 +203,7 @@ class MetricsTest {
         host.storage().delete("disk");
         assertThat(scrape().with("\"disk\"")).isEmpty();
 
-        host.storage()
-                .create("disk", Settings.embedded().volumes().get("scratch"));
+        host.storage().create("disk", Settings.embedded().volumes().get("scratch"));
         host.storage().export(export, Placement.SHARED);
         var again = scrape();
         assertThat(again.value("sidecore_vif_queues", of("disk", "disk"))).isZero();
@@ -310,8 +313,10 @@ class MetricsTest {
         assertThat(scrape().value("sidecore_volume_failed", "volume", "image")).isEqualTo(1);
         assertThat(scrape().value("sidecore_volume_failed", "volume", "disk")).isZero();
         assertThat(scrape().value("sidecore_healthy")).isZero();
-        assertThat(host.health().troubles()).singleElement().hasToString("volume image: "
-                + host.volume("image").orElseThrow().failure().orElseThrow());
+        assertThat(host.health().troubles())
+                .singleElement()
+                .hasToString("volume image: "
+                        + host.volume("image").orElseThrow().failure().orElseThrow());
 
         truncate(image, MIB);
         host.storage().recover("image");
@@ -338,7 +343,8 @@ class MetricsTest {
         });
 
         Peers.until("the loop is found held", PATIENCE, () -> get("/health").statusCode() == 503);
-        assertThat(get("/health").body()).contains("\"kind\":\"loop\"", host.loops().shared().name(), "MetricsTest");
+        assertThat(get("/health").body())
+                .contains("\"kind\":\"loop\"", host.loops().shared().name(), "MetricsTest");
 
         release.countDown();
         Peers.until("the loop is let go", PATIENCE, () -> get("/health").statusCode() == 200);
@@ -391,6 +397,7 @@ class MetricsTest {
                     assertThat(stall.getBoolean("chainLost")).isFalse();
                     assertThat(stall.getDuration("stall")).isPositive();
                 });
-        assertThat(scrape().value("sidecore_vif_stalls_total", of("disk", "disk"))).isEqualTo(1);
+        assertThat(scrape().value("sidecore_vif_stalls_total", of("disk", "disk")))
+                .isEqualTo(1);
     }
 }

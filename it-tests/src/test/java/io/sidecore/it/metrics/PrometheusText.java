@@ -82,7 +82,9 @@ final class PrometheusText {
             if (key.startsWith(family.name() + "_bucket")) {
                 var bound = Double.parseDouble(
                         key.replaceAll(".*le=\"([^\"]*)\".*", "$1").replace("+Inf", "Infinity"));
-                var of = key.replaceAll("le=\"[^\"]*\",?", "").replace("_bucket", "_count").replace(",}", "}");
+                var of = key.replaceAll("le=\"[^\"]*\",?", "")
+                        .replace("_bucket", "_count")
+                        .replace(",}", "}");
                 var before = last.put(of, new double[] {bound, value});
                 demand(before == null || before[0] < bound && before[1] <= value, "buckets do not grow: " + key);
             }
@@ -139,6 +141,9 @@ final class PrometheusText {
 
     /** Series in which this stands: {@code vif="nbd/disk"}, say. */
     List<String> with(String label) {
-        return series.keySet().stream().filter(key -> key.contains(label)).sorted().toList();
+        return series.keySet().stream()
+                .filter(key -> key.contains(label))
+                .sorted()
+                .toList();
     }
 }

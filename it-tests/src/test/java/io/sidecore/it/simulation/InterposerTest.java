@@ -38,8 +38,14 @@ class InterposerTest {
     private static final Duration SECOND = Duration.ofSeconds(1);
     private static final LoopSettings LOOPS =
             new LoopSettings(Duration.ZERO, 16, 8, Duration.ofNanos(200_000), Duration.ofMillis(100));
-    private static final VifSettings VIF =
-            new VifSettings(256, 64 << 20, Duration.ofMillis(50), Duration.ofSeconds(5), Duration.ofSeconds(60), 1_000, Duration.ofSeconds(1));
+    private static final VifSettings VIF = new VifSettings(
+            256,
+            64 << 20,
+            Duration.ofMillis(50),
+            Duration.ofSeconds(5),
+            Duration.ofSeconds(60),
+            1_000,
+            Duration.ofSeconds(1));
     private static final int MANY = 1_000_000;
     /** How long a request may take through loops that do nothing else: virtual time passes with every turn. */
     private static final long AT_ONCE_NANOS = 200_000;
@@ -139,7 +145,8 @@ class InterposerTest {
         assertThat(tally.requests()).isEqualTo(guest.answers());
         assertThat(tally.inFlight()).isEqualTo(10);
         // Ten wait at a time, and one is let through every 10 ms.
-        assertThat(tally.latencies().nanos() / tally.latencies().count() / 1_000_000).isBetween(90L, 101L);
+        assertThat(tally.latencies().nanos() / tally.latencies().count() / 1_000_000)
+                .isBetween(90L, 101L);
         assertThat(tally.latencies().quantileNanos(0.5)).isBetween(90_000_000L, 113_000_000L);
     }
 
@@ -161,7 +168,8 @@ class InterposerTest {
         var queue = queue(guest);
         pass(Duration.ofMillis(10));
 
-        queue.change(new Route(List.of(new FaultInjector("hole", FaultPlan.none(1).withHang(1.0))), attachment), null);
+        queue.change(
+                new Route(List.of(new FaultInjector("hole", FaultPlan.none(1).withHang(1.0))), attachment), null);
         pass(Duration.ofMillis(10));
         queue.change(new Route(List.of(), attachment), null);
         pass(SECOND);
@@ -170,7 +178,8 @@ class InterposerTest {
         assertThat(tally.stalls()).isEqualTo(2);
         assertThat(tally.chainsLost()).as("what hung did not drain").isEqualTo(1);
         assertThat(tally.replayed()).isBetween(8L, 16L);
-        assertThat(tally.stalledNanos()).isBetween(VIF.drainMax().toNanos(), 2 * VIF.drainMax().toNanos());
+        assertThat(tally.stalledNanos())
+                .isBetween(VIF.drainMax().toNanos(), 2 * VIF.drainMax().toNanos());
     }
 
     @Test

@@ -322,8 +322,8 @@ public final class Operations {
         if (limit.section().isEmpty()) {
             return change(vif.unlimit());
         }
-        return change(vif.limit(
-                (InterposerSettings.RateLimit) Definitions.interposer(section(typed(limit.section())))));
+        return change(
+                vif.limit((InterposerSettings.RateLimit) Definitions.interposer(section(typed(limit.section())))));
     }
 
     private static Map<String, Object> typed(Map<String, Object> section) {

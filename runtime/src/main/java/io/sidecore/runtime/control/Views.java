@@ -99,8 +99,7 @@ public final class Views {
      *
      * @param errors how many of them were answered with an error, by its name
      */
-    public record OperationView(
-            String op, long requests, long bytes, Map<String, Long> errors, LatencyView latency) {}
+    public record OperationView(String op, long requests, long bytes, Map<String, Long> errors, LatencyView latency) {}
 
     /**
      * A VIF. What it counts is since it was created, over all its queues, those that have ended included.

@@ -29,7 +29,8 @@ final class Families {
     private final Map<String, InfoSnapshot.Builder> infos = new LinkedHashMap<>();
 
     void counter(String name, String help, double value, String... labels) {
-        counters.computeIfAbsent(name, family -> CounterSnapshot.builder().name(family).help(help))
+        counters.computeIfAbsent(
+                        name, family -> CounterSnapshot.builder().name(family).help(help))
                 .dataPoint(CounterDataPointSnapshot.builder()
                         .value(value)
                         .labels(Labels.of(labels))
@@ -37,7 +38,8 @@ final class Families {
     }
 
     void gauge(String name, String help, double value, String... labels) {
-        gauges.computeIfAbsent(name, family -> GaugeSnapshot.builder().name(family).help(help))
+        gauges.computeIfAbsent(
+                        name, family -> GaugeSnapshot.builder().name(family).help(help))
                 .dataPoint(GaugeDataPointSnapshot.builder()
                         .value(value)
                         .labels(Labels.of(labels))
@@ -45,7 +47,8 @@ final class Families {
     }
 
     void info(String name, String help, String... labels) {
-        infos.computeIfAbsent(name, family -> InfoSnapshot.builder().name(family).help(help))
+        infos.computeIfAbsent(
+                        name, family -> InfoSnapshot.builder().name(family).help(help))
                 .dataPoint(InfoDataPointSnapshot.builder()
                         .labels(Labels.of(labels))
                         .build());
@@ -53,7 +56,8 @@ final class Families {
 
     void histogram(String name, String help, Latencies latencies, String... labels) {
         histograms
-                .computeIfAbsent(name, family -> HistogramSnapshot.builder().name(family).help(help))
+                .computeIfAbsent(
+                        name, family -> HistogramSnapshot.builder().name(family).help(help))
                 .dataPoint(HistogramDataPointSnapshot.builder()
                         .classicHistogramBuckets(buckets(latencies))
                         .sum(latencies.nanos() / NANOS)

@@ -85,12 +85,14 @@ public final class HostMetrics implements AutoCloseable {
     private void host(Families all) {
         var health = host.health();
         all.info("sidecore_build", "The version that runs", "version", Version.text());
-        all.gauge("sidecore_healthy", "1 if everything is served that is to be, as /health has it", flag(health.healthy()));
+        all.gauge(
+                "sidecore_healthy",
+                "1 if everything is served that is to be, as /health has it",
+                flag(health.healthy()));
         all.gauge("sidecore_ready", "1 if clients may come, as /ready has it", flag(health.ready()));
         for (var loop : host.loops().all().toList()) {
             var held = health.troubles().stream()
-                    .anyMatch(one ->
-                            one.kind().equals("loop") && one.name().equals(loop.name()));
+                    .anyMatch(one -> one.kind().equals("loop") && one.name().equals(loop.name()));
             all.gauge("sidecore_loop_held", "1 while one task holds the loop", flag(held), "loop", loop.name());
         }
         all.gauge("sidecore_nbd_connections", "Open NBD connections", host.connections());
@@ -154,11 +156,19 @@ public final class HostMetrics implements AutoCloseable {
                 operation(all, vif, tally, op);
             }
         }
-        all.gauge("sidecore_vif_queues", "Its queues: connections, in NBD", vif.queues().size(), is);
+        all.gauge(
+                "sidecore_vif_queues",
+                "Its queues: connections, in NBD",
+                vif.queues().size(),
+                is);
         all.gauge("sidecore_vif_requests_in_flight", "Requests that are not answered yet", vif.inFlight(), is);
         all.counter(
-                "sidecore_vif_slow_requests", "Requests that took longer than vif.slow-after", tally.slowRequests(), is);
-        all.counter("sidecore_vif_stalls", "Times that a queue stood still for a change beneath it", tally.stalls(), is);
+                "sidecore_vif_slow_requests",
+                "Requests that took longer than vif.slow-after",
+                tally.slowRequests(),
+                is);
+        all.counter(
+                "sidecore_vif_stalls", "Times that a queue stood still for a change beneath it", tally.stalls(), is);
         all.counter(
                 "sidecore_vif_stall_seconds",
                 "The time of all stalls together; queues that stand still together count each",
@@ -176,8 +186,7 @@ public final class HostMetrics implements AutoCloseable {
                 is);
     }
 
-    private static void operation(
-            Families all, VirtualInterface.Status vif, Tally tally, BlockOp op) {
+    private static void operation(Families all, VirtualInterface.Status vif, Tally tally, BlockOp op) {
         var latencies = tally.latencies(op);
         var is = new String[] {"vif", vif.id(), "volume", vif.volume(), "op", word(op)};
         all.counter("sidecore_vif_requests", "Requests answered, with an error or without", latencies.count(), is);
@@ -214,7 +223,8 @@ public final class HostMetrics implements AutoCloseable {
     private static void loop(Families all, CoreLoop loop) {
         var counters = loop.counters();
         var is = new String[] {"loop", loop.name()};
-        all.counter("sidecore_loop_busy_seconds", "Time in turns that did something", counters.busyNanos.get() / NANOS, is);
+        all.counter(
+                "sidecore_loop_busy_seconds", "Time in turns that did something", counters.busyNanos.get() / NANOS, is);
         all.counter("sidecore_loop_busy_turns", "Turns that did something", counters.busyTurns.get(), is);
         all.counter("sidecore_loop_requests", "Requests answered by queues placed on it", counters.requests.get(), is);
         all.counter("sidecore_loop_polls", "Looks at its channels", counters.polls.get(), is);

@@ -94,7 +94,8 @@ public final class MetricsServer implements AutoCloseable {
 
     /** Where it serves: {@code http://HOST:PORT}. */
     public String uri() {
-        return "http://" + new ListenAddress.Tcp(address.host(), server.getAddress().getPort());
+        return "http://"
+                + new ListenAddress.Tcp(address.host(), server.getAddress().getPort());
     }
 
     private void answer(HttpExchange exchange) throws IOException {
