@@ -8,6 +8,7 @@ import ch.qos.logback.classic.spi.LoggingEvent;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.slf4j.event.KeyValuePair;
 
@@ -26,6 +27,7 @@ class LogObjectTest {
                 new Object[] {"disk", "a\tb"});
         event.setTimeStamp(1_700_000_000_009L);
         event.setThreadName("loop");
+        event.setMDCPropertyMap(Map.of("pekkoSource", "vif"));
         event.setKeyValuePairs(List.of(new KeyValuePair("volume", "disk")));
 
         var line = new LogObject("/var/lib/sidecore").doLayout(event);
@@ -40,6 +42,7 @@ class LogObjectTest {
         assertThat(object.get("message").asText()).isEqualTo("volume disk has failed: a\tb");
         assertThat(object.get("host").asText()).isEqualTo("/var/lib/sidecore");
         assertThat(object.get("volume").asText()).isEqualTo("disk");
+        assertThat(object.get("pekkoSource").asText()).isEqualTo("vif");
         assertThat(object.get("exception").asText())
                 .contains("outer\n\"quoted\"", "Caused by: java.io.IOException: inner");
     }
