@@ -51,10 +51,14 @@ class LogsTest {
                 var host = new HostProcess(directory.path(), DISK, NO_FILE)) {
             comeAndGo(host);
 
-            Peers.until("the host says that its client has left", PATIENCE, () -> host.output()
-                    .lines()
-                    .anyMatch(line -> line.matches(
-                            "\\d\\d:\\d\\d:\\d\\d\\.\\d{3} INFO  NbdListener: nbd/disk#0 ended: the client .*")));
+            Peers.until(
+                    "the host says that its client has left",
+                    PATIENCE,
+                    () -> host.output()
+                            .lines()
+                            .anyMatch(
+                                    line -> line.matches(
+                                            "\\d\\d:\\d\\d:\\d\\d\\.\\d{3} INFO  NbdListener: nbd/disk#0 ended: the client .*")));
         }
     }
 
@@ -64,8 +68,11 @@ class LogsTest {
                 var host = new HostProcess(directory.path(), "log.format = json, " + DISK, NO_FILE)) {
             comeAndGo(host);
 
-            Peers.until("the host says that its client has left", PATIENCE, () -> objects(host).stream()
-                    .anyMatch(line -> line.get("message").asText().contains("nbd/disk#0 ended")));
+            Peers.until(
+                    "the host says that its client has left",
+                    PATIENCE,
+                    () -> objects(host).stream()
+                            .anyMatch(line -> line.get("message").asText().contains("nbd/disk#0 ended")));
             assertThat(objects(host))
                     .filteredOn(line -> line.get("message").asText().contains("nbd/disk#0 ended"))
                     .singleElement()
@@ -82,13 +89,16 @@ class LogsTest {
     @Test
     void whatIsLoggedIsNoMoreThanTheLevelAllows() throws IOException {
         try (var directory = new ShortDirectory();
-                var host = new HostProcess(
-                        directory.path(), "log.level = debug, log.format = json, " + DISK, NO_FILE)) {
+                var host =
+                        new HostProcess(directory.path(), "log.level = debug, log.format = json, " + DISK, NO_FILE)) {
             comeAndGo(host);
 
-            Peers.until("the host says what it debugs", PATIENCE, () -> objects(host).stream()
-                    .anyMatch(line -> line.get("level").asText().equals("DEBUG")
-                            && line.get("logger").asText().startsWith("io.sidecore.")));
+            Peers.until(
+                    "the host says what it debugs",
+                    PATIENCE,
+                    () -> objects(host).stream()
+                            .anyMatch(line -> line.get("level").asText().equals("DEBUG")
+                                    && line.get("logger").asText().startsWith("io.sidecore.")));
         }
     }
 }

@@ -143,11 +143,13 @@ class InterposerTest {
 
         var tally = queue.tally();
         assertThat(tally.requests()).isEqualTo(guest.answers());
-        assertThat(tally.inFlight()).isEqualTo(10);
-        // Ten wait at a time, and one is let through every 10 ms.
+        // The next one is asked when another is answered, and arrives a moment later.
+        assertThat(tally.inFlight()).isBetween(9L, 10L);
+        // Ten wait at a time, and one is let through every 10 ms; but it is taken from its guest only once all before
+        // it are through.
         assertThat(tally.latencies().nanos() / tally.latencies().count() / 1_000_000)
-                .isBetween(90L, 101L);
-        assertThat(tally.latencies().quantileNanos(0.5)).isBetween(90_000_000L, 113_000_000L);
+                .isBetween(45L, 101L);
+        assertThat(tally.latencies().quantileNanos(0.5)).isBetween(45_000_000L, 101_000_000L);
     }
 
     @Test
@@ -164,22 +166,22 @@ class InterposerTest {
 
     @Test
     void changesAreCountedWithWhatTheyCost() {
-        var guest = new SimulatedGuest(8, 512, MANY);
-        var queue = queue(guest);
+        var guest = new SimulatedGuest(8, 512, 100);
+        var queue = queue(guest, new FaultInjector("hole", FaultPlan.none(1).withHang(1.0)));
         pass(Duration.ofMillis(10));
+        assertThat(queue.tally().inFlight()).isEqualTo(8);
 
-        queue.change(
-                new Route(List.of(new FaultInjector("hole", FaultPlan.none(1).withHang(1.0))), attachment), null);
-        pass(Duration.ofMillis(10));
         queue.change(new Route(List.of(), attachment), null);
+        pass(SECOND);
+        queue.change(null, loop("other"));
         pass(SECOND);
 
         var tally = queue.tally();
+        assertThat(guest.answers()).isEqualTo(100);
         assertThat(tally.stalls()).isEqualTo(2);
-        assertThat(tally.chainsLost()).as("what hung did not drain").isEqualTo(1);
-        assertThat(tally.replayed()).isBetween(8L, 16L);
-        assertThat(tally.stalledNanos())
-                .isBetween(VIF.drainMax().toNanos(), 2 * VIF.drainMax().toNanos());
+        assertThat(tally.replayed()).as("what hung").isEqualTo(8);
+        assertThat(tally.chainsLost()).as("each drained").isZero();
+        assertThat(tally.latencies().longestNanos()).isGreaterThanOrEqualTo(10_000_000);
     }
 
     @Test
