@@ -13,6 +13,9 @@ final class Mistakes {
     /** Typesafe Config ends a description with the line, or with the lines when a section was written in several parts. */
     private static final Pattern LINES = Pattern.compile(": (\\d+)(-\\d+)?$");
 
+    /** A file in the working directory, and what it includes. */
+    private static final Pattern HERE = Pattern.compile("^\\./");
+
     /** The parser says this also, and mostly, where a brace is missing. */
     private static final String UNCLOSED = "expecting a close parentheses ')' here, not: end of file";
 
@@ -49,6 +52,7 @@ final class Mistakes {
 
     /** {@code file:line}, or the description of what is no file. */
     static String where(ConfigOrigin origin) {
-        return LINES.matcher(origin.description()).replaceFirst(":$1");
+        return HERE.matcher(LINES.matcher(origin.description()).replaceFirst(":$1"))
+                .replaceFirst("");
     }
 }

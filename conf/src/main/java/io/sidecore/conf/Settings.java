@@ -4,6 +4,7 @@ import com.typesafe.config.Config;
 import com.typesafe.config.ConfigException;
 import com.typesafe.config.ConfigFactory;
 import com.typesafe.config.ConfigParseOptions;
+import java.io.File;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
@@ -86,6 +87,11 @@ public record Settings(
         return read(parseEmbedded(), new SettingsReader(processors(), surroundings));
     }
 
+    /** Begins settings that are said in Java. */
+    public static SettingsBuilder builder() {
+        return new SettingsBuilder();
+    }
+
     /**
      * Reads what a program has built or parsed, resolved or not; {@code reference.conf} comes after it.
      *
@@ -122,7 +128,9 @@ public record Settings(
                     : Files.exists(file) ? "the file cannot be read: permission denied" : "there is no such file";
             throw new SettingsException(List.of(new Mistake(file.toString(), "", message)));
         }
-        Config parsed = refusing(() -> ConfigFactory.parseFile(file.toFile(), STRICT));
+        // Without a parent a file's includes would not be looked for beside it.
+        File beside = file.getParent() == null ? new File(".", file.toString()) : file.toFile();
+        Config parsed = refusing(() -> ConfigFactory.parseFile(beside, STRICT));
         Set<String> sections = parsed.root().keySet();
         if (!sections.contains(ROOT)) {
             String message = "expected a section sidecore { }, found "

@@ -2,12 +2,14 @@ package io.sidecore.actors.core;
 
 import io.sidecore.conf.Amounts;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -29,7 +31,7 @@ public final class LoopWatch implements AutoCloseable {
     private volatile List<Held> held = List.of();
 
     /** In which task a loop was found, how often in a row, and where the task was when that was told. */
-    private record Look(long task, int times, Held told) {}
+    private record Look(long task, int times, @Nullable Held told) {}
 
     /**
      * A loop that one task holds.
@@ -78,13 +80,14 @@ public final class LoopWatch implements AutoCloseable {
             var present = loops.get();
             looks.keySet().retainAll(present);
             present.forEach(this::look);
-            held = looks.values().stream()
-                    .filter(look -> look.told() != null)
-                    .map(look -> new Held(
-                            look.told().loop(),
-                            bound.multipliedBy(look.times()),
-                            look.told().where()))
-                    .toList();
+            var found = new ArrayList<Held>();
+            for (var look : looks.values()) {
+                var told = look.told();
+                if (told != null) {
+                    found.add(new Held(told.loop(), bound.multipliedBy(look.times()), told.where()));
+                }
+            }
+            held = List.copyOf(found);
         }
     }
 
@@ -106,9 +109,9 @@ public final class LoopWatch implements AutoCloseable {
     }
 
     /** Null if the task is over meanwhile. */
-    private Held report(CoreLoop loop, long task, int times) {
-        var stack =
-                loop.thread() == null ? new StackTraceElement[0] : loop.thread().getStackTrace();
+    private @Nullable Held report(CoreLoop loop, long task, int times) {
+        var thread = loop.thread();
+        var stack = thread == null ? new StackTraceElement[0] : thread.getStackTrace();
         if (loop.runningTask() != task) {
             return null;
         }

@@ -20,7 +20,6 @@ public final class Latencies {
     private static final int BUCKETS = bucketOfUnits((1L << 34) - 1) + 1;
 
     private final AtomicLongArray counts = new AtomicLongArray(BUCKETS);
-    private final Count count = new Count();
     private final Count nanos = new Count();
     private final Count longest = new Count();
 
@@ -30,7 +29,6 @@ public final class Latencies {
     void record(long took) {
         var bucket = bucket(took);
         counts.setOpaque(bucket, counts.getPlain(bucket) + 1);
-        count.add(1);
         nanos.add(took);
         longest.max(took);
     }
@@ -43,14 +41,17 @@ public final class Latencies {
                 counts.setOpaque(i, counts.getPlain(i) + more);
             }
         }
-        count.add(other.count.get());
         nanos.add(other.nanos.get());
         longest.max(other.longest.get());
     }
 
     /** Requests. */
     public long count() {
-        return count.get();
+        var all = 0L;
+        for (var i = 0; i < BUCKETS; i++) {
+            all += inBucket(i);
+        }
+        return all;
     }
 
     /** The time of all of them together, in nanoseconds. */
@@ -88,10 +89,7 @@ public final class Latencies {
      * @param share 0 to 1; 0.99 for all but one in a hundred
      */
     public long quantileNanos(double share) {
-        var total = 0L;
-        for (var i = 0; i < BUCKETS; i++) {
-            total += inBucket(i);
-        }
+        var total = count();
         var rank = Math.max(1, (long) Math.ceil(share * total));
         var seen = 0L;
         for (var i = 0; i < BUCKETS && total > 0; i++) {

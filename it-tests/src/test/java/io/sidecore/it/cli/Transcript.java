@@ -1,5 +1,9 @@
 package io.sidecore.it.cli;
 
+import static org.junit.jupiter.api.Assertions.fail;
+
+import io.sidecore.it.Peers;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Pattern;
@@ -19,6 +23,8 @@ import java.util.regex.Pattern;
  * A command that ends with &amp; goes on while the session does.
  */
 record Transcript(List<Step> steps) {
+    private static final Duration START = Duration.ofMinutes(2);
+
     /** A command. */
     record Step(int line, String command, List<String> expected, int exit) {
         boolean inBackground() {
@@ -41,6 +47,44 @@ record Transcript(List<Step> steps) {
                 parts.add(Pattern.quote(part));
             }
             return String.join("[^\n]*", parts);
+        }
+    }
+
+    /**
+     * Plays it.
+     *
+     * @param name of the file in which it stands
+     */
+    void play(String name, Terminal terminal) {
+        steps.forEach(step -> play(name, step, terminal));
+    }
+
+    private static void play(String name, Step step, Terminal terminal) {
+        if (step.inBackground()) {
+            var output = terminal.startInBackground(step.command().replaceFirst(" &$", ""));
+            Peers.until(
+                    step.command() + " says what is expected",
+                    START,
+                    () -> step.matches(Terminal.read(output))
+                            || !terminal.last().isAlive());
+            check(name, step, 0, Terminal.read(output));
+        } else {
+            var result = terminal.run(step.command());
+            check(name, step, result.exit(), result.text());
+        }
+    }
+
+    private static void check(String name, Step step, int exit, String text) {
+        if (exit != step.exit() || !step.matches(text)) {
+            fail("%s:%d: $ %s%nexpected, with exit code %d:%n%s%n%nfound, with exit code %d:%n%s"
+                    .formatted(
+                            name,
+                            step.line(),
+                            step.command(),
+                            step.exit(),
+                            String.join("\n", step.expected()),
+                            exit,
+                            text));
         }
     }
 

@@ -26,6 +26,7 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /** The metrics of a host: read anew whenever they are asked for, from what its queues, loops and volumes count anyhow. What each means stands in {@code runtime/docs/observability.md}. */
 public final class HostMetrics implements AutoCloseable {
@@ -57,7 +58,7 @@ public final class HostMetrics implements AutoCloseable {
      * @param accept what the reader asks for, as HTTP has it; null: nothing in particular
      * @return the content type of what was written
      */
-    public String write(String accept, OutputStream out) throws IOException {
+    public String write(@Nullable String accept, OutputStream out) throws IOException {
         var writer = formats.findWriter(accept);
         writer.write(out, registry.getPrometheusRegistry().scrape());
         return writer.getContentType();

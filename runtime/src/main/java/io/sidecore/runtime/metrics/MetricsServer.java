@@ -18,6 +18,7 @@ import java.util.Map;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -53,7 +54,7 @@ public final class MetricsServer implements AutoCloseable {
     private final HttpServer server;
     private final ThreadPoolExecutor threads;
     private final JsonMapper mapper = new JsonMapper();
-    private HostMetrics metrics;
+    private @Nullable HostMetrics metrics;
 
     private MetricsServer(ListenAddress.Tcp address, HttpServer server, Sidecore host) {
         this.address = address;
@@ -134,7 +135,7 @@ public final class MetricsServer implements AutoCloseable {
         }
     }
 
-    private Page metrics(String accept) throws IOException {
+    private Page metrics(@Nullable String accept) throws IOException {
         if (host.health().phase() == Health.Phase.STARTING) {
             return Page.of(UNAVAILABLE, "the host is starting");
         }
@@ -144,10 +145,12 @@ public final class MetricsServer implements AutoCloseable {
     }
 
     private synchronized HostMetrics metrics() {
-        if (metrics == null) {
-            metrics = new HostMetrics(host);
+        var present = metrics;
+        if (present == null) {
+            present = new HostMetrics(host);
+            metrics = present;
         }
-        return metrics;
+        return present;
     }
 
     private Page health(Health health, boolean well) throws IOException {

@@ -4,4 +4,7 @@
  *
  * <p>The server is the JDK's own ({@code com.sun.net.httpserver}): three pages that are read every few seconds need no other, and it costs a host that idles a thread and next to no memory. Metrics of the JVM are Micrometer's, which is loaded when metrics are asked for first.
  */
+@NullMarked
 package io.sidecore.runtime.metrics;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,110 @@
+package io.sidecore.it.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.sidecore.it.Peers;
+import io.sidecore.it.Peers.Tool;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** What the pages of {@code runtime/docs} show at a terminal goes as they show it: each page is a session in a directory of its own, with the files that it shows. */
+class DocumentationTest {
+    private static final Path ROOT =
+            Path.of(System.getProperty("basedir", ".")).toAbsolutePath().getParent();
+    private static final Path PAGES = ROOT.resolve("runtime/docs");
+    private static final Pattern LINK = Pattern.compile("]\\(([^)#:]+)(#[^)]*)?\\)");
+
+    static List<Path> pages() throws IOException {
+        try (Stream<Path> all = Files.list(PAGES)) {
+            return all.filter(page -> page.toString().endsWith(".md")).sorted().toList();
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("pages")
+    void whatIsShownAtATerminalGoesAsThePageShowsIt(Path page) throws IOException {
+        Peers.need(Tool.NBDINFO, Tool.NBDCOPY, Tool.QEMU_IO, Tool.QEMU_IMG, Tool.OPENSSL);
+        try (var directory = new Peers.ShortDirectory();
+                var terminal = new Terminal(directory.path())) {
+            var session = new StringBuilder();
+            for (var fence : Fence.of(page)) {
+                if (fence.language().equals("hocon")) {
+                    Files.writeString(directory.path().resolve(fence.file()), fence.text());
+                } else if (fence.language().equals("console")) {
+                    // Lines keep their numbers.
+                    session.append("\n"
+                            .repeat(fence.line()
+                                    - (int) session.chars()
+                                            .filter(c -> c == '\n')
+                                            .count()));
+                    session.append(fence.text());
+                }
+            }
+            Transcript.parse(session.toString()).play(page.getFileName().toString(), terminal);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("pages")
+    void everyFenceIsOfAKindThatIsTested(Path page) throws IOException {
+        for (var fence : Fence.of(page)) {
+            assertThat(fence.language())
+                    .as("%s:%d", page.getFileName(), fence.line())
+                    .isIn("hocon", "console", "java");
+            assertThat(fence.file().isEmpty())
+                    .as("%s:%d: a file has a name, and nothing else has", page.getFileName(), fence.line())
+                    .isEqualTo(!fence.language().equals("hocon"));
+        }
+    }
+
+    @Test
+    void linksLeadSomewhere() throws IOException {
+        var broken = new ArrayList<String>();
+        for (var page : Stream.concat(pages().stream(), Stream.of(ROOT.resolve("README.md")))
+                .toList()) {
+            var links = LINK.matcher(Files.readString(page));
+            while (links.find()) {
+                if (!Files.exists(page.resolveSibling(links.group(1)))) {
+                    broken.add(page.getFileName() + ": " + links.group(1));
+                }
+            }
+        }
+        assertThat(broken).isEmpty();
+    }
+
+    @Test
+    void theReadmeNamesEveryPage() throws IOException {
+        var readme = Files.readString(ROOT.resolve("README.md"));
+        for (var page : pages()) {
+            assertThat(readme).contains("(runtime/docs/" + page.getFileName() + ")");
+        }
+    }
+
+    /** A fenced block of a page: three backticks, its language, and the name of the file that it shows. */
+    private record Fence(int line, String language, String file, String text) {
+        static List<Fence> of(Path page) throws IOException {
+            var fences = new ArrayList<Fence>();
+            var lines = Files.readAllLines(page);
+            for (var i = 0; i < lines.size(); i++) {
+                if (lines.get(i).startsWith("```")) {
+                    var begin = i;
+                    var text = new StringBuilder();
+                    while (!lines.get(++i).equals("```")) {
+                        text.append(lines.get(i)).append('\n');
+                    }
+                    var words = (lines.get(begin).substring(3) + " ").split(" ", 2);
+                    fences.add(new Fence(begin + 1, words[0], words[1].strip(), text.toString()));
+                }
+            }
+            return fences;
+        }
+    }
+}
