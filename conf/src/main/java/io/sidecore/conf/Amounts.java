@@ -37,7 +37,7 @@ public final class Amounts {
     public static String duration(Duration duration) {
         return duration.compareTo(LONG) < 0
                 ? nanos(duration.toNanos())
-                : seconds(duration.toNanosPart() / 1e9 + duration.getSeconds());
+                : seconds(duration.toNanosPart() / 1e9 + duration.toSeconds());
     }
 
     /** {@code 950}, {@code 12.3 k}, {@code 1.2 M}. */

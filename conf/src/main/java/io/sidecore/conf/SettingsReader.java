@@ -155,7 +155,7 @@ final class SettingsReader {
         }
         return switch (ListenAddress.parse(text, Path.of(""))) {
             case ListenAddress.Tcp tcp -> Optional.of(tcp);
-            case ListenAddress.Unix unix -> throw new IllegalArgumentException("metrics are served over TCP only");
+            case ListenAddress.Unix _ -> throw new IllegalArgumentException("metrics are served over TCP only");
         };
     }
 

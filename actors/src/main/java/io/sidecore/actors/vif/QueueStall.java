@@ -14,6 +14,7 @@ import jdk.jfr.Timespan;
 @Description("A queue stood still while what lies behind it was changed")
 @Category("Sidecore")
 @StackTrace(false)
+@SuppressWarnings("NullAway.Init") // Filled in by tell(), or never told.
 final class QueueStall extends Event {
     @Label("VIF")
     String vif;

@@ -16,6 +16,7 @@ import jdk.jfr.Timespan;
 @Description("A request that took longer than sidecore.vif.slow-after, from its arrival to its answer")
 @Category("Sidecore")
 @StackTrace(false)
+@SuppressWarnings("NullAway.Init") // Filled in by tell(), or never told.
 final class SlowRequest extends Event {
     @Label("VIF")
     String vif;

@@ -9,6 +9,7 @@ import io.sidecore.actors.core.Count;
  * What a queue has served so far, by operation, and what was changed beneath it. Requests are those that were understood: what a guest end refuses while decoding is none. The time of a request is that from its arrival, when all of it was there, to its answer, whatever held
  * it in between: interposers, the store, changes. Written on the queue's loop, readable by everyone; of a VIF it is the sum over its queues, those that have ended included.
  */
+@SuppressWarnings("EnumOrdinal") // Looked up for each request: an array is what is quick.
 public final class Tally {
     private static final BlockOp[] OPS = BlockOp.values();
     private static final Errno[] ERRNOS = Errno.values();
