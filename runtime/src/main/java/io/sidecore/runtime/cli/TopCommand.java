@@ -90,7 +90,7 @@ final class TopCommand implements Callable<Integer> {
     }
 
     /** What 99 % of the requests between two looks did not exceed, in nanoseconds. */
-    private static double percentile99(JsonNode was, JsonNode vif) {
+    private static double percentile99(@Nullable JsonNode was, JsonNode vif) {
         var counts = new TreeMap<Long, Long>();
         vif.get("latencies")
                 .properties()
