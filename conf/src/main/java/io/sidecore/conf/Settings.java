@@ -26,6 +26,8 @@ import java.util.function.Supplier;
  * @param vif the bounds of each queue of a VIF
  * @param volumes the volumes by name, in the order of their names
  * @param nbd the NBD server; empty: there is none
+ * @param metrics where metrics and health are served
+ * @param log how a host that the launcher starts logs
  */
 public record Settings(
         Path dataDirectory,
@@ -34,7 +36,9 @@ public record Settings(
         LoopSettings loop,
         VifSettings vif,
         Map<String, VolumeSettings> volumes,
-        Optional<NbdSettings> nbd) {
+        Optional<NbdSettings> nbd,
+        MetricsSettings metrics,
+        LogSettings log) {
     static final String ROOT = "sidecore";
     private static final String EMBEDDED = "sidecore-default.conf";
     private static final ConfigParseOptions STRICT =

@@ -70,6 +70,21 @@ public final class SettingsBuilder extends SectionBuilder<SettingsBuilder> {
         return section(keys, Vif::new, "vif");
     }
 
+    /** {@code metrics.listen}: {@code HOST:PORT}, or {@code off}. */
+    public SettingsBuilder metrics(String address) {
+        return set("metrics.listen", address);
+    }
+
+    /** {@code log.format}. */
+    public SettingsBuilder logFormat(LogSettings.Format format) {
+        return set("log.format", format);
+    }
+
+    /** {@code log.level}. */
+    public SettingsBuilder logLevel(LogSettings.Level level) {
+        return set("log.level", level);
+    }
+
     /** One of the {@code volumes}. */
     public SettingsBuilder volume(String name, Consumer<Volume> keys) {
         return section(keys, Volume::new, "volumes", name);
@@ -146,6 +161,11 @@ public final class SettingsBuilder extends SectionBuilder<SettingsBuilder> {
         /** {@code replay-max}. */
         public Vif replayMax(int count) {
             return set("replay-max", count);
+        }
+
+        /** {@code slow-after}. */
+        public Vif slowAfter(Duration time) {
+            return set("slow-after", time);
         }
     }
 

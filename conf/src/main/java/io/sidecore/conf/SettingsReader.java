@@ -42,6 +42,17 @@ final class SettingsReader {
             Map.of("exclusive", AttachMode.EXCLUSIVE, "shared", AttachMode.SHARED, "read-only", AttachMode.READ_ONLY);
     private static final Map<String, TlsSettings.Mode> TLS_MODES =
             Map.of("off", TlsSettings.Mode.OFF, "allow", TlsSettings.Mode.ALLOW, "require", TlsSettings.Mode.REQUIRE);
+    private static final Map<String, LogSettings.Format> LOG_FORMATS =
+            Map.of("text", LogSettings.Format.TEXT, "json", LogSettings.Format.JSON);
+    private static final Map<String, LogSettings.Level> LOG_LEVELS = Map.of(
+            "error",
+            LogSettings.Level.ERROR,
+            "warn",
+            LogSettings.Level.WARN,
+            "info",
+            LogSettings.Level.INFO,
+            "debug",
+            LogSettings.Level.DEBUG);
     private static final Map<String, Errno> ERRNOS =
             Arrays.stream(Errno.values()).collect(Collectors.toMap(Errno::name, Function.identity()));
 
@@ -71,7 +82,9 @@ final class SettingsReader {
         Optional<NbdSettings> nbd = section.at("exports")
                 .section(exports -> exports.at("nbd")
                         .section(it -> nbd(it, dataDirectory, volumes.keySet(), cores.serviceCount() > 0)));
-        return new Settings(dataDirectory, host, cores, loop, vif, volumes, nbd);
+        MetricsSettings metrics = section.at("metrics").section(it -> metrics(it, nbd));
+        LogSettings log = section.at("log").section(SettingsReader::log);
+        return new Settings(dataDirectory, host, cores, loop, vif, volumes, nbd, metrics, log);
     }
 
     private CoreSettings cores(Section section) {
@@ -118,7 +131,38 @@ final class SettingsReader {
                 section.at("drain-max").duration("1 ms", "1 h"),
                 section.at("stall-max").duration("1 ms", "24 h"),
                 section.at("send-timeout").duration("1 ms", "24 h"),
-                section.at("replay-max").whole(1, 1000));
+                section.at("replay-max").whole(1, 1000),
+                section.at("slow-after").duration("1 us", "1 h"));
+    }
+
+    private MetricsSettings metrics(Section section, Optional<NbdSettings> nbd) {
+        Setting listen = section.at("listen");
+        Optional<ListenAddress.Tcp> address =
+                listen.text("off or HOST:PORT", SettingsReader::tcp).flatMap(found -> found);
+        boolean taken = nbd.isPresent()
+                && address.filter(tcp -> tcp.port() != 0 && nbd.get().listen().contains(tcp))
+                        .isPresent();
+        address.flatMap(tcp -> taken
+                        ? Optional.of("exports.nbd.listen has it already; choose another port")
+                        : surroundings.unavailable(tcp))
+                .ifPresent(why -> listen.mistake("cannot listen on " + address.get() + ": " + why));
+        return new MetricsSettings(address);
+    }
+
+    private static Optional<ListenAddress.Tcp> tcp(String text) {
+        if (text.equals("off")) {
+            return Optional.empty();
+        }
+        return switch (ListenAddress.parse(text, Path.of(""))) {
+            case ListenAddress.Tcp tcp -> Optional.of(tcp);
+            case ListenAddress.Unix _ -> throw new IllegalArgumentException("metrics are served over TCP only");
+        };
+    }
+
+    private static LogSettings log(Section section) {
+        return new LogSettings(
+                section.at("format").choice(LOG_FORMATS, LogSettings.Format.TEXT),
+                section.at("level").choice(LOG_LEVELS, LogSettings.Level.INFO));
     }
 
     private Map<String, VolumeSettings> volumes(Section section, Path dataDirectory) {

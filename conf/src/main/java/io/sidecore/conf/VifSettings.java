@@ -11,6 +11,13 @@ import java.time.Duration;
  * @param stallMax how long a stalled queue waits for its store's fence before the volume fails
  * @param sendTimeout how long a guest may take next to none of its answers, or leave a request half sent, before its queue ends
  * @param replayMax a request that brought its resource down so many times is answered EIO
+ * @param slowAfter a request that takes as long is counted as slow, and told to a flight recording
  */
 public record VifSettings(
-        int slots, long inFlightBytes, Duration drainMax, Duration stallMax, Duration sendTimeout, int replayMax) {}
+        int slots,
+        long inFlightBytes,
+        Duration drainMax,
+        Duration stallMax,
+        Duration sendTimeout,
+        int replayMax,
+        Duration slowAfter) {}

@@ -5,6 +5,9 @@
  * once, complete and checked. All mistakes of a file are found together, each with file, line, key, what was expected and the nearest
  * valid word ({@link io.sidecore.conf.SettingsException}).
  *
+ * <p>How amounts are said to people stands here too ({@link io.sidecore.conf.Amounts}): sizes and times in errors, events, logs and tables
+ * are said in one way.
+ *
  * <p>A key is declared by the code that reads it ({@code SettingsReader}), and there only: that is how unknown keys are known. The package
  * may use Typesafe Config and nothing else.
  */

@@ -160,6 +160,9 @@ class MistakesTest {
                 "cores.service = [0,1,2,3]| expected at most 3 core numbers (this machine has 4 cores and one stays for the"
                         + " rest), found 4",
                 "exports = []             | expected a section { }, found []",
+                "metrics.listen = on      | expected off or HOST:PORT, found \"on\": it is none of these",
+                "metrics.listen = \"unix:m\" | expected off or HOST:PORT, found \"unix:m\": metrics are served over TCP only",
+                "log.format = jsn         | unknown value \"jsn\"; did you mean \"json\"?",
             })
     void oneMistakeIsReportedOnce(String line, String message) {
         Path file = file("sidecore." + line);
@@ -182,6 +185,20 @@ class MistakesTest {
                 .singleElement()
                 .asString()
                 .startsWith(file + ":2: sidecore.exports.nbd.volumes: there is no address");
+    }
+
+    @Test
+    void metricsNeedAnAddressOfTheirOwn() {
+        Path file = file("""
+                sidecore.exports.nbd.listen = ["127.0.0.1:9464"]
+                sidecore.metrics.listen = "127.0.0.1:9464"
+                """);
+
+        assertThat(mistakes(file))
+                .map(Mistake::toString)
+                .containsExactly(
+                        file + ":2: sidecore.metrics.listen: cannot listen on 127.0.0.1:9464: exports.nbd.listen"
+                                + " has it already; choose another port");
     }
 
     @Test

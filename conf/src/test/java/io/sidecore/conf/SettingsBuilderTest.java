@@ -26,7 +26,9 @@ class SettingsBuilderTest {
               host { payload-memory = 512 MiB }
               cores { service = 1 }
               loop { spin-max = 50 us, turn-tasks = 32, turn-batches = 4, turn-time = 100 us, blocked-after = 200 ms }
-              vif { slots = 128, in-flight-bytes = 48 MiB, drain-max = 2 s, stall-max = 1 m, send-timeout = 90 s, replay-max = 5 }
+              vif { slots = 128, in-flight-bytes = 48 MiB, drain-max = 2 s, stall-max = 1 m, send-timeout = 90 s, replay-max = 5, slow-after = 3 s }
+              metrics { listen = "127.0.0.1:0" }
+              log { format = json, level = debug }
               volumes {
                 data { size = 2 GiB, store { type = memory, limit = 1 GiB } }
                 root {
@@ -74,7 +76,11 @@ class SettingsBuilderTest {
                         .drainMax(Duration.ofSeconds(2))
                         .stallMax(Duration.ofMinutes(1))
                         .sendTimeout(Duration.ofSeconds(90))
-                        .replayMax(5))
+                        .replayMax(5)
+                        .slowAfter(Duration.ofSeconds(3)))
+                .metrics("127.0.0.1:0")
+                .logFormat(LogSettings.Format.JSON)
+                .logLevel(LogSettings.Level.DEBUG)
                 .volume("data", volume -> volume.size(2L << 30).memory(1L << 30))
                 .volume(
                         "root",

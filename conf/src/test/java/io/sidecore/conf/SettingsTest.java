@@ -51,9 +51,12 @@ class SettingsTest {
                                 Duration.ofSeconds(1),
                                 Duration.ofSeconds(30),
                                 Duration.ofSeconds(60),
-                                3),
+                                3,
+                                Duration.ofSeconds(1)),
                         Map.of(),
-                        Optional.empty()));
+                        Optional.empty(),
+                        MetricsSettings.OFF,
+                        LogSettings.TEXT));
     }
 
     @Test

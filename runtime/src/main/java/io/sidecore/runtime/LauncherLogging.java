@@ -9,21 +9,29 @@ import ch.qos.logback.core.ConsoleAppender;
 import ch.qos.logback.core.Layout;
 import ch.qos.logback.core.encoder.LayoutWrappingEncoder;
 import ch.qos.logback.core.spi.ContextAwareBase;
+import io.sidecore.conf.LogSettings;
+import java.nio.file.Path;
 import java.util.Optional;
 import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
- * What {@code logback.xml} says, said in code, which is there sooner than XML is read. Only where the system property {@code io.sidecore.logging} names a {@linkplain #layout format}, as the launcher has it: how a program logs that embeds hosts is its own
+ * What {@code logback.xml} says, said in code: reading it takes a fifth of a start. Only where the system property {@code io.sidecore.logging} names a {@linkplain #layout format}, as the launcher has it: how a program logs that embeds hosts is its own
  * affair.
  */
 @ConfiguratorRank(ConfiguratorRank.CUSTOM_HIGH_PRIORITY)
 public final class LauncherLogging extends ContextAwareBase implements Configurator {
+    private static final String APPENDER = "STDERR";
+
     /** For Logback, which finds it as a service. */
     public LauncherLogging() {}
 
-    /** How an event is written. */
-    private static Optional<Layout<ILoggingEvent>> layout(String format) {
-        return switch (format) {
+    /** How an event is written at first; empty where that is not decided here. */
+    private static Optional<Layout<ILoggingEvent>> layout() {
+        if (!System.getProperty("logback.configurationFile", "").isBlank()) {
+            return Optional.empty();
+        }
+        return switch (System.getProperty("io.sidecore.logging", "")) {
             case "lines" -> Optional.of(new LogLine());
             default -> Optional.empty();
         };
@@ -31,26 +39,50 @@ public final class LauncherLogging extends ContextAwareBase implements Configura
 
     @Override
     public ExecutionStatus configure(LoggerContext context) {
-        var layout = layout(System.getProperty("io.sidecore.logging", ""));
-        if (layout.isEmpty() || System.getProperty("logback.configurationFile") != null) {
+        var layout = layout();
+        if (layout.isEmpty()) {
             return ExecutionStatus.INVOKE_NEXT_IF_ANY;
         }
-        layout.get().setContext(context);
-        layout.get().start();
-        var encoder = new LayoutWrappingEncoder<ILoggingEvent>();
-        encoder.setContext(context);
-        encoder.setLayout(layout.get());
-        encoder.start();
         var appender = new ConsoleAppender<ILoggingEvent>();
         appender.setContext(context);
-        appender.setName("STDERR");
+        appender.setName(APPENDER);
         appender.setTarget("System.err");
-        appender.setEncoder(encoder);
+        appender.setEncoder(encoder(layout.get(), context));
         appender.start();
         var root = context.getLogger(Logger.ROOT_LOGGER_NAME);
         root.setLevel(Level.WARN);
         root.addAppender(appender);
         context.getLogger("io.sidecore").setLevel(Level.INFO);
         return ExecutionStatus.DO_NOT_INVOKE_NEXT_IF_ANY;
+    }
+
+    private static LayoutWrappingEncoder<ILoggingEvent> encoder(Layout<ILoggingEvent> layout, LoggerContext context) {
+        layout.setContext(context);
+        layout.start();
+        var encoder = new LayoutWrappingEncoder<ILoggingEvent>();
+        encoder.setContext(context);
+        encoder.setLayout(layout);
+        encoder.start();
+        return encoder;
+    }
+
+    /** Logs as a host is told to, from now on; nothing is changed where a file of Logback's says how. */
+    static void follow(LogSettings settings, Path dataDirectory) {
+        if (layout().isEmpty() || !(LoggerFactory.getILoggerFactory() instanceof LoggerContext context)) {
+            return;
+        }
+        var root = context.getLogger(Logger.ROOT_LOGGER_NAME);
+        if (settings.format() == LogSettings.Format.JSON
+                && root.getAppender(APPENDER) instanceof ConsoleAppender<ILoggingEvent> appender) {
+            var host = dataDirectory.toAbsolutePath().normalize().toString();
+            appender.setEncoder(encoder(new LogObject(host), context));
+        }
+        context.getLogger("io.sidecore").setLevel(Level.valueOf(settings.level().name()));
+        root.setLevel(
+                switch (settings.level()) {
+                    case ERROR, WARN -> Level.ERROR;
+                    case INFO -> Level.WARN;
+                    case DEBUG -> Level.INFO;
+                });
     }
 }

@@ -89,8 +89,10 @@ public final class Main {
         public Integer call() throws InterruptedException {
             ManagedHost managed;
             try {
-                managed = ManagedHost.start(file.map(named -> Settings.load(named, ControlClient::surroundings))
-                        .orElseGet(() -> Settings.embedded(ControlClient::surroundings)));
+                var settings = file.map(named -> Settings.load(named, ControlClient::surroundings))
+                        .orElseGet(() -> Settings.embedded(ControlClient::surroundings));
+                LauncherLogging.follow(settings.log(), settings.dataDirectory());
+                managed = ManagedHost.start(settings);
             } catch (SettingsException e) {
                 System.err.println(e.getMessage());
                 if (file.isEmpty()) {
@@ -139,6 +141,8 @@ public final class Main {
             } else {
                 lines.add("It serves nothing: the configuration has no exports.");
             }
+            host.metricsUri()
+                    .ifPresent(uri -> lines.add("It is observed at %s/metrics, /health and /ready.".formatted(uri)));
             lines.add("Manage it from another terminal with: %s status, volume, export, top (%s --help)."
                     .formatted(NAME, NAME));
             lines.add("Stop it with Ctrl-C.");

@@ -13,6 +13,8 @@ import io.sidecore.actors.core.PhysicalCore;
 import io.sidecore.actors.core.Topology;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
+import io.sidecore.conf.Amounts;
+import io.sidecore.conf.ListenAddress;
 import io.sidecore.conf.NbdSettings;
 import io.sidecore.conf.Placement;
 import io.sidecore.conf.Settings;
@@ -29,6 +31,7 @@ import io.sidecore.devices.nbd.NbdListener;
 import io.sidecore.devices.tls.TlsAcceptor;
 import io.sidecore.devices.tls.TlsCredentialsException;
 import io.sidecore.devices.tls.TlsFiles;
+import io.sidecore.runtime.metrics.MetricsServer;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -92,6 +95,10 @@ public final class Sidecore implements AutoCloseable {
     private Topology topology;
     private LoopFloor floor;
     private Loops loops;
+    private LoopWatch watch;
+    private Optional<MetricsServer> metrics = Optional.empty();
+    private Optional<NbdListener> listener = Optional.empty();
+    private volatile Health.Phase phase = Health.Phase.STARTING;
     private volatile boolean closedWell = true;
 
     private Sidecore(Settings settings) {
@@ -128,6 +135,7 @@ public final class Sidecore implements AutoCloseable {
 
     private void start(Function<StorageService, List<String>> besides) {
         topology = Topology.ofThisMachine();
+        settings.metrics().listen().ifPresent(this::serveMetrics);
         resources.push(slabs);
         resources.push(storage::close);
         settings.volumes().forEach(storage::create);
@@ -136,6 +144,14 @@ public final class Sidecore implements AutoCloseable {
         settings.nbd().ifPresent(nbd -> nbd.volumes().forEach(exported -> storage.export(exported, nbd.placement())));
         notes.addAll(besides.apply(storage));
         settings.nbd().ifPresent(this::serveNbd);
+        phase = Health.Phase.SERVING;
+    }
+
+    /** First of all, and until the last: it tells of a host that starts, and of one that stops. */
+    private void serveMetrics(ListenAddress.Tcp address) {
+        var server = MetricsServer.start(address, this);
+        resources.push(server);
+        metrics = Optional.of(server);
     }
 
     private static Medium open(VolumeSettings settings) {
@@ -168,7 +184,7 @@ public final class Sidecore implements AutoCloseable {
             var loop = sidecore >= 0 ? Optional.of(service.get(sidecore)) : Optional.<CoreLoop>empty();
             cores.add(spawn(PhysicalCore.Command.class, PhysicalCore.create(core, role, loop), "core-" + core.id()));
         }
-        var watch = new LoopWatch(() -> loops.all().toList(), settings.loop().blockedAfter());
+        watch = new LoopWatch(() -> loops.all().toList(), settings.loop().blockedAfter());
         resources.push(watch);
         notes.addAll(plan.notes());
     }
@@ -201,7 +217,7 @@ public final class Sidecore implements AutoCloseable {
     private void serveNbd(NbdSettings nbd) {
         tlsMode = nbd.tls().mode();
         var tls = nbd.tls().files().map(this::tls);
-        var listener = new NbdListener(
+        var server = new NbdListener(
                 loops.shared(),
                 new NbdListener.Service(
                         storage.served(),
@@ -211,11 +227,12 @@ public final class Sidecore implements AutoCloseable {
                         tlsMode == TlsSettings.Mode.REQUIRE),
                 slabs,
                 this::connect);
-        resources.push(listener);
+        resources.push(server);
+        listener = Optional.of(server);
         for (var address : nbd.listen()) {
             var bound = NbdAddress.bind(address);
             resources.push(bound);
-            bound.listen(listener);
+            bound.listen(server);
             addresses.add(bound);
         }
     }
@@ -254,7 +271,7 @@ public final class Sidecore implements AutoCloseable {
                 VirtualInterface.Command.class,
                 VirtualInterface.create(definition),
                 "vif-" + definition.id().replace('/', '-') + "-" + vifNumber.incrementAndGet());
-        return new VifHandle(definition.id(), actor, system);
+        return new VifHandle(definition.id(), actor, system, events);
     }
 
     private <T> ActorRef<T> spawn(Class<T> protocol, Behavior<T> behavior, String name) {
@@ -276,7 +293,7 @@ public final class Sidecore implements AutoCloseable {
         } catch (ExecutionException e) {
             throw new HostException(what + ": " + e.getCause().getMessage(), e.getCause());
         } catch (TimeoutException e) {
-            throw new HostException(what + " did not answer within " + PATIENCE, e);
+            throw new HostException(what + " did not answer within " + Amounts.duration(PATIENCE), e);
         }
     }
 
@@ -293,7 +310,7 @@ public final class Sidecore implements AutoCloseable {
             Thread.currentThread().interrupt();
         } catch (ExecutionException | TimeoutException e) {
             closedWell = false;
-            LOG.warn("not every VIF ended within {}", bound, e);
+            LOG.warn("not every VIF ended within {}", Amounts.duration(bound), e);
         }
     }
 
@@ -335,6 +352,35 @@ public final class Sidecore implements AutoCloseable {
             }
         }
         return all;
+    }
+
+    /** Where it is observed: {@code http://HOST:PORT}; empty if nowhere. */
+    public Optional<String> metricsUri() {
+        return metrics.map(MetricsServer::uri);
+    }
+
+    /** How it is, at present. */
+    public Health health() {
+        var troubles = new ArrayList<Health.Trouble>();
+        for (var volume : storage.volumes()) {
+            volume.failure()
+                    .ifPresentOrElse(
+                            why -> troubles.add(new Health.Trouble("volume", volume.name(), Health.State.FAILED, why)),
+                            () -> volume.conditions()
+                                    .forEach(condition -> troubles.add(new Health.Trouble(
+                                            "volume", volume.name(), Health.State.DEGRADED, condition))));
+        }
+        if (phase != Health.Phase.STARTING) {
+            watch.held()
+                    .forEach(held -> troubles.add(
+                            new Health.Trouble("loop", held.loop(), Health.State.FAILED, held.sentence())));
+        }
+        return new Health(phase, troubles);
+    }
+
+    /** Connections of NBD clients at present, those that still negotiate included. */
+    public int connections() {
+        return listener.map(NbdListener::connections).orElse(0);
     }
 
     /** What it was started with. */
@@ -499,6 +545,10 @@ public final class Sidecore implements AutoCloseable {
     /** Stops serving: no new connections, requests in flight are answered, then everything is let go. What fails is logged, and the rest goes on. An interrupt does not shorten it. May be called again. */
     @Override
     public void close() {
+        // One that did not get so far has nothing to tell.
+        if (phase == Health.Phase.SERVING) {
+            phase = Health.Phase.CLOSING;
+        }
         var interrupted = Thread.interrupted();
         for (AutoCloseable resource; (resource = resources.poll()) != null; ) {
             try {

@@ -7,6 +7,7 @@ import io.sidecore.actors.vif.GuestEnd;
 import io.sidecore.actors.vif.Route;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
+import io.sidecore.conf.Amounts;
 import io.sidecore.conf.AttachMode;
 import io.sidecore.conf.NbdSettings.ExportedVolume;
 import io.sidecore.conf.Placement;
@@ -77,7 +78,7 @@ public final class StorageService {
             var volume = new Volume(name, medium);
             volume.watch(new VolumeWatch(name));
             volumes.put(name, new Held(volume, medium));
-            events.add("volume", name, "created", volume.size() + " bytes");
+            events.add("volume", name, "created", Amounts.size(volume.size()));
             return volume;
         } catch (RuntimeException e) {
             throw new HostException("volume " + name + ": " + e.getMessage(), e);
@@ -129,7 +130,7 @@ public final class StorageService {
         } catch (MediumException e) {
             throw new HostException("volume " + name + ": " + e.getMessage(), e);
         }
-        events.add("volume", name, "resized", bytes + " bytes");
+        events.add("volume", name, "resized", Amounts.size(bytes));
     }
 
     /**

@@ -1,6 +1,7 @@
 package io.sidecore.actors.block;
 
 import java.util.List;
+import java.util.OptionalLong;
 
 /**
  * What keeps the bytes of a volume: memory, a file. It opens {@link Store}s, one after the other; each can be fenced. Its methods may block, being for the control plane; but {@link #open()} and {@link #settle} are called on loops too.
@@ -34,6 +35,16 @@ public interface Medium extends AutoCloseable {
 
     /** Tells {@code watcher} what becomes of it from now on. */
     void watch(Watcher watcher);
+
+    /** Bytes that its contents take where they are kept, at present; empty where that is not known. */
+    default OptionalLong allocated() {
+        return OptionalLong.empty();
+    }
+
+    /** How much {@link #allocated()} may become; what needs more is answered ENOSPC. Empty where nothing is said of it. */
+    default OptionalLong limit() {
+        return OptionalLong.empty();
+    }
 
     /** What is wrong with it at present though it serves, a sentence each: no space, read-only, I/O errors. */
     default List<String> conditions() {

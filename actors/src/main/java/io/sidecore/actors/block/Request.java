@@ -22,6 +22,9 @@ public final class Request {
     /** Flags from here on are the guest end's own. */
     public static final int GUESTS_OWN = 1 << 8;
 
+    /** What {@link #servedAt()} is until a store has been handed it. */
+    public static final long NOT_SERVED = Long.MIN_VALUE;
+
     enum State {
         FREE,
         OPEN,
@@ -45,6 +48,8 @@ public final class Request {
     private boolean unsettled;
     private @Nullable Extents extents;
     private Errno error = Errno.OK;
+    private long arrivedAt;
+    private long servedAt = NOT_SERVED;
 
     State state = State.FREE;
     long sequence;
@@ -71,6 +76,7 @@ public final class Request {
         this.next = null;
         this.replays = 0;
         this.inStore = false;
+        this.servedAt = NOT_SERVED;
     }
 
     /** The same request once more, in another slot object: its predecessor may still be in a store's hands. */
@@ -80,6 +86,7 @@ public final class Request {
         position = predecessor.position;
         lent = predecessor.lent;
         unsettled = predecessor.unsettled;
+        arrivedAt = predecessor.arrivedAt;
         sequence = predecessor.sequence;
         replays = predecessor.replays;
     }
@@ -159,6 +166,26 @@ public final class Request {
     /** The order of arrival at its queue. */
     public long sequence() {
         return sequence;
+    }
+
+    /** Says when it arrived: all of it was there. On the clock of its queue's loop. */
+    public void arrived(long nanos) {
+        arrivedAt = nanos;
+    }
+
+    /** When it arrived, whatever has been done to it since. */
+    public long arrivedAt() {
+        return arrivedAt;
+    }
+
+    /** Says when a store was handed it. */
+    public void served(long nanos) {
+        servedAt = nanos;
+    }
+
+    /** When a store was handed it last; {@link #NOT_SERVED} if none was. */
+    public long servedAt() {
+        return servedAt;
     }
 
     /** Memory in which the payload lies, beginning at {@link #position()}, {@link #payloadBytes()} bytes. */

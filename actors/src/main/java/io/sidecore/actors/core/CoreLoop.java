@@ -70,7 +70,7 @@ public final class CoreLoop implements Loop {
         public final Count busyNanos = new Count();
         /** Looks at the registered channels and pollers. */
         public final Count polls = new Count();
-        /** Times it parked, and times another thread had to wake it. */
+        /** Times it parked, and times another thread had to wake it. Before a deadline it parks several times, to look at its channels in between. */
         public final Count parks = new Count();
 
         public final Count wakeUps = new Count();
@@ -82,6 +82,8 @@ public final class CoreLoop implements Loop {
         public final Count failures = new Count();
         /** I/O requests served by queues placed here. */
         public final Count requests = new Count();
+        /** Nanoseconds in which its thread was runnable and did not run: it had to wait for a core. Looked at while the loop is idle. */
+        public final Count waitedNanos = new Count();
         /** The longest turn so far, in nanoseconds. */
         public final Count longestTurnNanos = new Count();
     }
@@ -453,7 +455,7 @@ public final class CoreLoop implements Loop {
                 selector.selectNow(onReady);
             }
         } catch (IOException e) {
-            LOG.error("core loop {}: polling its channels failed", name, e);
+            LOG.atError().addKeyValue("loop", name).setCause(e).log("core loop {}: polling its channels failed", name);
             counters.failures.add(1);
         }
         if (readyChannels > 0) {
@@ -498,7 +500,10 @@ public final class CoreLoop implements Loop {
         var at = clock.nanos();
         if (counters.failures.get() == 1 || at - lastComplaint > COMPLAIN_NANOS) {
             lastComplaint = at;
-            LOG.error("core loop {}: a task threw ({} so far); the loop goes on", name, counters.failures.get(), t);
+            LOG.atError()
+                    .addKeyValue("loop", name)
+                    .setCause(t)
+                    .log("core loop {}: a task threw ({} so far); the loop goes on", name, counters.failures.get());
         }
     }
 
@@ -551,7 +556,9 @@ public final class CoreLoop implements Loop {
     private void idle() {
         now = clock.nanos();
         if (idle.wantsWaited(now)) {
-            idle.waited(now, placement.waitedNanos());
+            var waited = placement.waitedNanos();
+            idle.waited(now, waited);
+            counters.waitedNanos.max(waited);
         }
         if (!pollers.isEmpty() || idle.poll(now, lastWork)) {
             pollHot();
@@ -594,7 +601,6 @@ public final class CoreLoop implements Loop {
         if (Thread.interrupted()) {
             LOG.warn("core loop {}: a task interrupted the loop; ignored", name);
         }
-        counters.parks.add(1);
         if (deadlines.isEmpty()) {
             parkFor(Long.MAX_VALUE);
             return;
@@ -605,11 +611,14 @@ public final class CoreLoop implements Loop {
         } else if (left > 4 * NAP_NANOS) {
             // The selector counts in milliseconds: the last one is passed in naps, between which the channels are
             // looked at.
+            counters.parks.add(1);
             LockSupport.parkNanos(NAP_NANOS);
         }
+        // What is left is shorter than a nap may turn out: the loop polls.
     }
 
     private void parkFor(long millis) {
+        counters.parks.add(1);
         var before = remote.isEmpty();
         if (select(millis == Long.MAX_VALUE ? 3_600_000 : millis) > 0) {
             lastWork = clock.nanos();

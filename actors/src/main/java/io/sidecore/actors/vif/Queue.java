@@ -7,6 +7,7 @@ import io.sidecore.actors.block.InFlightLedger;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.core.Deadline;
+import io.sidecore.conf.Amounts;
 import io.sidecore.conf.VifSettings;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
@@ -22,6 +23,7 @@ import org.apache.pekko.stream.javadsl.Source;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.spi.LoggingEventBuilder;
 
 /**
  * A queue of a VIF: the place where one guest end meets, generation after generation, the stream that serves it. What must survive a change is here: the in-flight ledger, what is to be
@@ -75,6 +77,8 @@ public final class Queue implements ServiceEnd {
     private final Chain batch = new Chain();
     private final Deadline patience = new Deadline(this::impatient);
     private final Stages stages;
+    private final Tally tally = new Tally();
+    private final long slowNanos;
 
     private volatile CoreLoop loop;
     private volatile Route route;
@@ -89,6 +93,7 @@ public final class Queue implements ServiceEnd {
     private boolean lingering;
     private int resumedFrom = -1;
     private int brokenInARow;
+    private boolean stalled;
     private long stalledAt;
     private int replayed;
     private boolean lost;
@@ -116,11 +121,17 @@ public final class Queue implements ServiceEnd {
         this.life = new LifeCycle<>("queue " + name, State.NEW, LEGAL);
         this.ledger = new InFlightLedger(limits.slots());
         this.stages = new Stages(loop.clock());
+        this.slowNanos = limits.slowAfter().toNanos();
     }
 
     @Override
     public String name() {
         return name;
+    }
+
+    /** The id of its VIF. */
+    String vif() {
+        return route.attachment().holder();
     }
 
     @Override
@@ -156,6 +167,11 @@ public final class Queue implements ServiceEnd {
     @Override
     public Stages stages() {
         return stages;
+    }
+
+    /** What it has served. Any thread. */
+    public Tally tally() {
+        return tally;
     }
 
     /** Runs it on its loop. Any thread, once. */
@@ -278,7 +294,7 @@ public final class Queue implements ServiceEnd {
     }
 
     private void abandon(RuntimeException e) {
-        LOG.error("queue {}: cannot be served through {}", name, route, e);
+        about(LOG.atError()).setCause(e).log("queue {}: cannot be served through {}", name, route);
         closing = "it cannot be served: " + e.getMessage();
         if (change != null) {
             change.done()
@@ -301,15 +317,24 @@ public final class Queue implements ServiceEnd {
             return false;
         }
         source = started;
-        if (change != null) {
-            var done = change.done();
-            change = null;
-            done.complete(new Changed(loop.clock().nanos() - stalledAt, replayed, lost));
+        if (stalled) {
+            stalled = false;
+            runsAgain(new Changed(loop.clock().nanos() - stalledAt, replayed, lost));
         }
         if (closing != null || reopen || !changes.isEmpty()) {
             loop.execute(this::stallIfDue);
         }
         return true;
+    }
+
+    private void runsAgain(Changed changed) {
+        tally.stalled(changed);
+        QueueStall.tell(this, changed);
+        if (change != null) {
+            var done = change.done();
+            change = null;
+            done.complete(changed);
+        }
     }
 
     void sourceStopped(QueueStages.FromGuest.SourceLogic stopped) {
@@ -335,7 +360,20 @@ public final class Queue implements ServiceEnd {
     /** The next chain for the stream: what is to be replayed, then what the guest sends. */
     @Nullable
     Request next() {
-        return replay.isEmpty() ? end.receive() : nextOfReplay();
+        return replay.isEmpty() ? arrived(end.receive()) : nextOfReplay();
+    }
+
+    private @Nullable Request arrived(@Nullable Request chain) {
+        if (chain != null) {
+            var now = loop.clock().nanos();
+            var count = 0;
+            for (var r = chain; r != null; r = r.next()) {
+                r.arrived(now);
+                count++;
+            }
+            tally.arrived(count);
+        }
+        return chain;
     }
 
     /** Memory for payloads is bounded, so what is to be replayed may have to wait for some, as it did when it arrived. */
@@ -364,8 +402,8 @@ public final class Queue implements ServiceEnd {
     /** A chain of completions has come through. */
     void answer(@Nullable Request chain, int of) {
         stages.lap(Stages.INTERPOSE);
+        var now = loop.clock().nanos();
         var answered = 0;
-        var bytes = 0L;
         while (chain != null) {
             var following = chain.unlink();
             if (of != generation) {
@@ -378,14 +416,14 @@ public final class Queue implements ServiceEnd {
             } else if (ledger.answer(chain, of)) {
                 batch.add(chain);
                 answered++;
-                bytes += chain.error() == Errno.OK ? chain.payloadBytes() : 0;
+                tell(chain, now);
             }
             chain = following;
         }
         if (answered > 0) {
             brokenInARow = 0;
             loop.counters().requests.add(answered);
-            stages.answered(loop.taskNumber(), answered, bytes);
+            stages.answered(loop.taskNumber());
             var finished = batch.take();
             assert finished != null : this;
             deliver(finished);
@@ -395,12 +433,20 @@ public final class Queue implements ServiceEnd {
         }
     }
 
+    private void tell(Request answered, long now) {
+        var took = tally.answered(answered, now);
+        if (took >= slowNanos) {
+            tally.slow();
+            SlowRequest.tell(this, answered, took, now, InFlightLedger.replays(answered));
+        }
+    }
+
     /** Requests whose answers cannot be given would stay open for ever: then the queue ends. */
     private void deliver(Request chain) {
         try {
             end.answer(chain);
         } catch (RuntimeException e) {
-            LOG.error("queue {}: its guest cannot be answered", name, e);
+            about(LOG.atError()).setCause(e).log("queue {}: its guest cannot be answered", name);
             close("its guest cannot be answered: " + e.getMessage());
         }
     }
@@ -440,6 +486,7 @@ public final class Queue implements ServiceEnd {
 
     private void stall() {
         life.to(State.STALLING);
+        stalled = true;
         stalledAt = loop.clock().nanos();
         lost = false;
         if (change == null) {
@@ -462,7 +509,9 @@ public final class Queue implements ServiceEnd {
         }
         chainEnded = true;
         if (life.is(State.RUNNING)) {
-            LOG.error("queue {}: its chain {} broke; requests in flight are issued again", name, route, failure);
+            about(LOG.atError())
+                    .setCause(failure)
+                    .log("queue {}: its chain {} broke; requests in flight are issued again", name, route);
             if (++brokenInARow > limits.replayMax()) {
                 closing = "its chain broke " + brokenInARow + " times without an answer in between";
             }
@@ -486,16 +535,17 @@ public final class Queue implements ServiceEnd {
         if (lingering) {
             closed();
         } else if (life.is(State.STALLING)) {
-            LOG.warn(
-                    "queue {}: {} requests did not drain within {}; their chain is given up",
-                    name,
-                    ledger.open(),
-                    limits.drainMax());
+            about(LOG.atWarn())
+                    .log(
+                            "queue {}: {} requests did not drain within {}; their chain is given up",
+                            name,
+                            ledger.open(),
+                            Amounts.duration(limits.drainMax()));
             giveUpChain();
         } else if (life.is(State.FENCING)) {
             route.volume()
-                    .fail("its store could not be fenced within " + limits.stallMax() + "; " + ledger.open()
-                            + " requests of queue " + name + " are unaccounted for");
+                    .fail("its store could not be fenced within " + Amounts.duration(limits.stallMax()) + "; "
+                            + ledger.open() + " requests of queue " + name + " are unaccounted for");
             resume(true);
         }
     }
@@ -587,13 +637,18 @@ public final class Queue implements ServiceEnd {
         for (var request : ledger.replay(generation + 1, chainLost)) {
             if (InFlightLedger.replays(request) > limits.replayMax()) {
                 request.fail(Errno.EIO);
-                ledger.answer(request, generation + 1);
-                end.answer(request);
+                refuse(request);
                 continue;
             }
             replay.add(request);
             replayed++;
         }
+    }
+
+    private void refuse(Request request) {
+        ledger.answer(request, generation + 1);
+        tell(request, loop.clock().nanos());
+        end.answer(request);
     }
 
     void orphanReturned(Request orphan) {
@@ -606,8 +661,7 @@ public final class Queue implements ServiceEnd {
         replay.clear();
         for (var request : ledger.replay(generation + 1, chainLost)) {
             request.fail(Errno.ESHUTDOWN);
-            ledger.answer(request, generation + 1);
-            end.answer(request);
+            refuse(request);
         }
         generation++;
         end.refuseRest();
@@ -636,6 +690,14 @@ public final class Queue implements ServiceEnd {
             c.done().completeExceptionally(ended);
         }
         onClosed.run();
+    }
+
+    /** What a line is about, for those that read logs by machine. */
+    private LoggingEventBuilder about(LoggingEventBuilder line) {
+        return line.addKeyValue("vif", vif())
+                .addKeyValue("queue", name)
+                .addKeyValue("volume", route.volume().name())
+                .addKeyValue("loop", loop.name());
     }
 
     @Override

@@ -31,8 +31,6 @@ public final class Stages {
     private final Count endToEnd = new Count();
     private final Count batches = new Count();
     private final Count timed = new Count();
-    private final Count requests = new Count();
-    private final Count bytes = new Count();
     private boolean timing;
     private boolean answered;
     private long began;
@@ -72,16 +70,6 @@ public final class Stages {
         return batches.get();
     }
 
-    /** Requests answered. */
-    public long requests() {
-        return requests.get();
-    }
-
-    /** Payload bytes of the requests that were done without an error, read and written. */
-    public long bytes() {
-        return bytes.get();
-    }
-
     /** A batch may begin here. */
     public void begin(long taskNumber) {
         if (answered) {
@@ -107,10 +95,8 @@ public final class Stages {
     }
 
     /** A batch was answered; unless it arrived in the same task it is not timed. */
-    void answered(long taskNumber, int count, long payloadBytes) {
+    void answered(long taskNumber) {
         batches.add(1);
-        requests.add(count);
-        bytes.add(payloadBytes);
         answered = timing && taskNumber == task;
         timing = answered;
     }

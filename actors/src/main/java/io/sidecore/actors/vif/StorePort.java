@@ -173,8 +173,10 @@ final class StorePort implements Store.Completions {
                 // The queue has given this generation up; its ledger issues the requests again.
                 return;
             }
+            var now = queue.loop().clock().nanos();
             var count = 0;
             for (var r = chain; r != null; r = r.next()) {
+                r.served(now);
                 count++;
             }
             outstanding += count;

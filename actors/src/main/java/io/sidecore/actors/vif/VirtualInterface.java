@@ -74,12 +74,14 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
     public record Done(List<Queue.Changed> queues) {}
 
     /** A queue as seen from outside. */
-    public record QueueStatus(String name, String loop, Queue.State state, int generation, Stages stages) {}
+    public record QueueStatus(
+            String name, String loop, Queue.State state, int generation, Stages stages, Tally tally) {}
 
     /**
      * A VIF as seen from outside.
      *
      * @param chain its interposers, the first one nearest to the guest
+     * @param ended what the queues have served that are no more
      */
     public record Status(
             String id,
@@ -89,10 +91,25 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
             Placement placement,
             Attachment attachment,
             List<Interposer> chain,
-            List<QueueStatus> queues) {
+            List<QueueStatus> queues,
+            Tally ended) {
         /** The names of its interposers. */
         public List<String> interposers() {
             return chain.stream().map(Interposer::name).toList();
+        }
+
+        /** What all its queues have served, at present; those that are no more included. */
+        public Tally tally() {
+            var sum = ended;
+            for (var queue : queues) {
+                sum = sum.plus(queue.tally());
+            }
+            return sum;
+        }
+
+        /** Requests that are not answered yet. */
+        public long inFlight() {
+            return queues.stream().mapToLong(queue -> queue.tally().inFlight()).sum();
         }
 
         /** The name of the volume that it holds. */
@@ -132,6 +149,8 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
     private Route route;
     private Placement placement;
     private int queueNumber;
+    /** Never changed, but replaced: who was told of it keeps what it was told. */
+    private Tally ended = new Tally();
 
     private VirtualInterface(ActorContext<Command> context, Definition definition) {
         super(context);
@@ -325,8 +344,9 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
                         route.interposers(),
                         queues.values().stream()
                                 .map(q -> new QueueStatus(
-                                        q.name(), q.loop().name(), q.state(), q.generation(), q.stages()))
-                                .toList()));
+                                        q.name(), q.loop().name(), q.state(), q.generation(), q.stages(), q.tally()))
+                                .toList(),
+                        ended));
         return this;
     }
 
@@ -342,6 +362,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
     private Behavior<Command> queueClosed(QueueClosed closed) {
         queues.remove(closed.queue().name());
         assigned.remove(closed.queue().name());
+        ended = ended.plus(closed.queue().tally());
         return life.is(State.DESTROYING) ? endIfEmpty() : this;
     }
 

@@ -6,11 +6,13 @@ import io.sidecore.actors.block.Medium;
 import io.sidecore.actors.block.MediumException;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.block.Store;
+import io.sidecore.conf.Amounts;
 import io.sidecore.conf.AttachMode;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
@@ -18,6 +20,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.spi.LoggingEventBuilder;
 
 /**
  * A block resource: a medium, and the store through which it is reached at present. Entered from several loops. Safe for all threads; not touched per request, but
@@ -51,6 +54,16 @@ public final class Volume {
     /** Bytes, at present. */
     public long size() {
         return medium.size();
+    }
+
+    /** Bytes that its contents take where they are kept; empty where that is not known. */
+    public OptionalLong allocated() {
+        return medium.allocated();
+    }
+
+    /** How much {@link #allocated()} may become; empty where nothing is said of it. */
+    public OptionalLong limit() {
+        return medium.limit();
     }
 
     /** What its store can do. */
@@ -115,7 +128,7 @@ public final class Volume {
     public void resize(long bytes) {
         var before = size();
         medium.resize(bytes);
-        LOG.info("volume {}: resized from {} to {} bytes", name, before, bytes);
+        about(LOG.atInfo()).log("volume {}: resized from {} to {}", name, Amounts.size(before), Amounts.size(bytes));
     }
 
     /**
@@ -137,7 +150,7 @@ public final class Volume {
     }
 
     private synchronized void servesAgain() {
-        LOG.info("volume {} serves again; it had failed: {}", name, failure);
+        about(LOG.atInfo()).log("volume {} serves again; it had failed: {}", name, failure);
         store = medium.open();
         failure = null;
         queues.forEach(Queue::reopen);
@@ -177,7 +190,7 @@ public final class Volume {
         if (store != hung || failure != null) {
             return CompletableFuture.completedFuture(null);
         }
-        LOG.info("volume {}: its store is being replaced", name);
+        about(LOG.atInfo()).log("volume {}: its store is being replaced", name);
         var all = new ArrayList<CompletableFuture<Void>>();
         all.add(giveUp(hung));
         store = medium.open();
@@ -190,7 +203,7 @@ public final class Volume {
     /** Gives it up: from now on every request is answered EIO. */
     public synchronized void fail(String why) {
         if (failure == null) {
-            LOG.error("volume {} has failed: {}", name, why);
+            about(LOG.atError()).log("volume {} has failed: {}", name, why);
             failure = why;
             var given = store;
             store = new Failed(given);
@@ -205,6 +218,10 @@ public final class Volume {
         this.watcher = watcher;
     }
 
+    private LoggingEventBuilder about(LoggingEventBuilder line) {
+        return line.addKeyValue("volume", name);
+    }
+
     private final class MediumWatch implements Medium.Watcher {
         @Override
         public void failed(String why) {
@@ -213,13 +230,13 @@ public final class Volume {
 
         @Override
         public void degraded(String condition) {
-            LOG.warn("volume {}: {}", name, condition);
+            about(LOG.atWarn()).log("volume {}: {}", name, condition);
             watcher.degraded(condition);
         }
 
         @Override
         public void well(String condition) {
-            LOG.info("volume {} is well again; it had been: {}", name, condition);
+            about(LOG.atInfo()).log("volume {} is well again; it had been: {}", name, condition);
             watcher.well(condition);
         }
     }

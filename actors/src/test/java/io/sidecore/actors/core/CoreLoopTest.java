@@ -132,6 +132,31 @@ class CoreLoopTest {
         busy.join(Duration.ofSeconds(30));
     }
 
+    /** Counted as parks, its polls of the last 80 us before each deadline looked as if it slept 50,000 times a second. */
+    @Test
+    void aLoopThatPollsUntilItsNextDeadlineDoesNotParkMeanwhile() throws Exception {
+        var near = loop(0);
+        near.start();
+        var done = new CompletableFuture<Long>();
+        near.execute(() -> {
+            var before = near.counters().parks.get();
+            var left = new AtomicInteger(500);
+            var deadline = new Deadline[1];
+            deadline[0] = new Deadline(() -> {
+                if (left.decrementAndGet() > 0) {
+                    near.arm(deadline[0], near.clock().nanos() + 50_000);
+                } else {
+                    done.complete(near.counters().parks.get() - before);
+                }
+            });
+            near.arm(deadline[0], near.clock().nanos() + 50_000);
+        });
+
+        assertThat(get(done)).isZero();
+        near.stop();
+        near.join(Duration.ofSeconds(30));
+    }
+
     @Test
     void aParkedLoopIsWokenByEveryTask() throws Exception {
         var parking = loop(0);

@@ -13,6 +13,7 @@ import io.sidecore.actors.block.Store;
 import io.sidecore.devices.linux.OffHeap;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ConcurrentHashMap;
@@ -105,6 +106,16 @@ public final class MemoryMedium implements Medium {
     @Override
     public long size() {
         return size;
+    }
+
+    @Override
+    public OptionalLong allocated() {
+        return OptionalLong.of(allocatedBytes());
+    }
+
+    @Override
+    public OptionalLong limit() {
+        return OptionalLong.of(limit);
     }
 
     /** Bytes of memory that written extents take. */

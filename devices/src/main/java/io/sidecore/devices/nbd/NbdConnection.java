@@ -7,6 +7,7 @@ import io.sidecore.actors.core.Deadline;
 import io.sidecore.actors.vif.GuestEnd;
 import io.sidecore.actors.vif.ServiceEnd;
 import io.sidecore.actors.vif.Stages;
+import io.sidecore.conf.Amounts;
 import io.sidecore.devices.transport.Transport;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -184,7 +185,10 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         } catch (IOException e) {
             broken(e);
         } catch (RuntimeException e) {
-            LOG.error("{}: its requests cannot be decoded", queue.name(), e);
+            LOG.atError()
+                    .addKeyValue("queue", queue.name())
+                    .setCause(e)
+                    .log("{}: its requests cannot be decoded", queue.name());
             codec.dropDecoded();
             end("its requests cannot be decoded: " + e.getMessage());
         }
@@ -279,7 +283,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             return;
         }
         end("the client sent %d bytes of a request in %s, and the rest did not come"
-                .formatted(came, queue.limits().sendTimeout()));
+                .formatted(came, Amounts.duration(queue.limits().sendTimeout())));
     }
 
     private int read(ByteBuffer room) throws IOException {
@@ -387,7 +391,10 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             return;
         }
         end("the client took %d bytes of its answers in %s, and %d wait"
-                .formatted(sentBytes - answersWait.before(), queue.limits().sendTimeout(), codec.pendingBytes()));
+                .formatted(
+                        sentBytes - answersWait.before(),
+                        Amounts.duration(queue.limits().sendTimeout()),
+                        codec.pendingBytes()));
     }
 
     /** How long the client is waited for; it goes on where the queue goes. */
@@ -527,6 +534,11 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     /** Why it has ended; empty as long as it has not. On the loop. */
     String closedBecause() {
         return closedBecause;
+    }
+
+    /** The export through which its client came. */
+    String export() {
+        return session.export().name();
     }
 
     @Override

@@ -172,7 +172,10 @@ public final class NbdListener implements AutoCloseable {
     /** Told on the connection's own loop. */
     private void ended(NbdConnection connection) {
         connections.remove(connection);
-        say(more -> LOG.info("{} ended: {}{}", connection, connection.closedBecause(), more));
+        say(more -> LOG.atInfo()
+                .addKeyValue("export", connection.export())
+                .addKeyValue("connection", connection.toString())
+                .log("{} ended: {}{}", connection, connection.closedBecause(), more));
     }
 
     /** Stops accepting, and ends the connections that still negotiate. */

@@ -220,12 +220,16 @@ class ManagedHostTest {
             client.batch(false, 5, 512, new SplittableRandom(1));
             assertThat(client.refusals(3)).isEqualTo(3);
 
-            assertThat(((Views.Sample) perform(new Operation.Sample())).queues())
+            assertThat(((Views.Sample) perform(new Operation.Sample())).vifs())
                     .singleElement()
-                    .satisfies(queue -> {
+                    .satisfies(vif -> {
                         // What lies behind the end is refused where it is decoded, and never becomes a request.
-                        assertThat(queue.requests()).isEqualTo(15);
-                        assertThat(queue.bytes()).isEqualTo(10 * 4096 + 5 * 512);
+                        assertThat(vif.requests()).isEqualTo(15);
+                        assertThat(vif.latencies().values().stream()
+                                        .mapToLong(Long::longValue)
+                                        .sum())
+                                .isEqualTo(15);
+                        assertThat(vif.bytes()).isEqualTo(10 * 4096 + 5 * 512);
                     });
         }
     }

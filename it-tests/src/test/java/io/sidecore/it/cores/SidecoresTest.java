@@ -60,7 +60,9 @@ class SidecoresTest {
                 settings.loop(),
                 settings.vif(),
                 settings.volumes(),
-                settings.nbd());
+                settings.nbd(),
+                settings.metrics(),
+                settings.log());
     }
 
     private NbdClient client() throws IOException {
@@ -208,7 +210,7 @@ class SidecoresTest {
                             loops.get(0).name(),
                             loops.get(1).name(),
                             loops.get(0).name());
-            assertThat(queues()).extracting(queue -> queue.stages().requests()).containsExactly(100L, 200L, 400L);
+            assertThat(queues()).extracting(queue -> queue.tally().requests()).containsExactly(100L, 200L, 400L);
         }
 
         assertThat(loops.get(0).counters().requests.get()).isEqualTo(500);

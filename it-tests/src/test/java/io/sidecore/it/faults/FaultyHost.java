@@ -52,8 +52,14 @@ final class FaultyHost implements AutoCloseable {
     private static final AtomicInteger NUMBER = new AtomicInteger();
     private static final LoopSettings LOOP =
             new LoopSettings(Duration.ofNanos(100_000), 64, 8, Duration.ofNanos(200_000), Duration.ofMillis(100));
-    private static final VifSettings VIF =
-            new VifSettings(256, 64 << 20, Duration.ofMillis(100), Duration.ofSeconds(30), Duration.ofSeconds(60), 3);
+    private static final VifSettings VIF = new VifSettings(
+            256,
+            64 << 20,
+            Duration.ofMillis(100),
+            Duration.ofSeconds(30),
+            Duration.ofSeconds(60),
+            3,
+            Duration.ofSeconds(1));
 
     private final ShortDirectory directory = new ShortDirectory();
     private final MemoryMedium medium = new MemoryMedium(SIZE, SIZE);

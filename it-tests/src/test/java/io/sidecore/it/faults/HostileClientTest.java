@@ -68,7 +68,7 @@ class HostileClientTest {
             Peers.until(
                     "its requests arrive",
                     PATIENCE,
-                    () -> queues().getFirst().stages().requests() > 0);
+                    () -> queues().getFirst().tally().requests() > 0);
             for (var i = 0; i < 100 || queues().size() > 1; i++) {
                 other.batch(i % 2 == 0, 4, 4096, new SplittableRandom(i));
             }

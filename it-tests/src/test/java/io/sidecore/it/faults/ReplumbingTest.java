@@ -64,7 +64,7 @@ class ReplumbingTest {
             // What fio opens first, to learn the size, it closes again: only a queue that moves data is its queue.
             Peers.until("fio writes: " + fio.output(), PATIENCE, () -> {
                 var queues = vif.get().queues();
-                if (queues.size() == 1 && queues.getFirst().stages().requests() > 100) {
+                if (queues.size() == 1 && queues.getFirst().tally().requests() > 100) {
                     queue = queues.getFirst().name();
                     firstGeneration = queues.getFirst().generation();
                     return true;
@@ -398,12 +398,12 @@ class ReplumbingTest {
         }
 
         void begin(VirtualInterface.QueueStatus queue) {
-            answered = queue.stages().requests();
+            answered = queue.tally().requests();
             since = System.nanoTime();
         }
 
         boolean hangs(VirtualInterface.QueueStatus queue) {
-            if (queue.stages().requests() != answered) {
+            if (queue.tally().requests() != answered) {
                 begin(queue);
             }
             return System.nanoTime() - since > HANGS_NANOS;

@@ -44,6 +44,7 @@ class DataPathTest {
         host = Sidecore.start(Settings.read(ConfigFactory.parseString("""
                 sidecore {
                   data-directory = "%s"
+                  metrics.listen = "127.0.0.1:0"
                   volumes { disk { size = 256 MiB, store { type = memory } } }
                   exports { nbd { listen = ["unix:s"], volumes = [disk] } }
                 }

@@ -125,7 +125,8 @@ class ConnectionTest {
     }
 
     private static VifSettings limits(int slots, long bytes) {
-        return new VifSettings(slots, bytes, Duration.ofMillis(50), Duration.ofSeconds(5), TIMEOUT, 1_000);
+        return new VifSettings(
+                slots, bytes, Duration.ofMillis(50), Duration.ofSeconds(5), TIMEOUT, 1_000, Duration.ofSeconds(1));
     }
 
     private void pass(Duration time) {

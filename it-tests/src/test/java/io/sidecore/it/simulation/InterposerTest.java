@@ -38,8 +38,14 @@ class InterposerTest {
     private static final Duration SECOND = Duration.ofSeconds(1);
     private static final LoopSettings LOOPS =
             new LoopSettings(Duration.ZERO, 16, 8, Duration.ofNanos(200_000), Duration.ofMillis(100));
-    private static final VifSettings VIF =
-            new VifSettings(256, 64 << 20, Duration.ofMillis(50), Duration.ofSeconds(5), Duration.ofSeconds(60), 1_000);
+    private static final VifSettings VIF = new VifSettings(
+            256,
+            64 << 20,
+            Duration.ofMillis(50),
+            Duration.ofSeconds(5),
+            Duration.ofSeconds(60),
+            1_000,
+            Duration.ofSeconds(1));
     private static final int MANY = 1_000_000;
     /** How long a request may take through loops that do nothing else: virtual time passes with every turn. */
     private static final long AT_ONCE_NANOS = 200_000;
@@ -124,6 +130,58 @@ class InterposerTest {
 
         // The burst of 10 ms is 100 requests; what is in flight when the time is over is not answered.
         assertThat(one.answers() + other.answers()).isBetween(20_000 - 64, 20_000 + 100 + 64);
+    }
+
+    /** The time of a batch was known only where it was answered in the task in which it arrived: behind a limit none is. */
+    @Test
+    void theTimeThatRequestsTookHasTheirWaitForALimitInIt() {
+        var limit = new RateLimit("limit", 100, 0, Duration.ofMillis(10));
+        var guest = new SimulatedGuest(10, 512, MANY);
+        var queue = queue(guest, limit);
+
+        pass(SECOND.multipliedBy(4));
+
+        var tally = queue.tally();
+        assertThat(tally.requests()).isEqualTo(guest.answers());
+        // The next one is asked when another is answered, and arrives a moment later.
+        assertThat(tally.inFlight()).isBetween(9L, 10L);
+        // Ten wait at a time, and one is let through every 10 ms; but it is taken from its guest only once all before
+        // it are through.
+        assertThat(tally.latencies().nanos() / tally.latencies().count() / 1_000_000)
+                .isBetween(45L, 101L);
+        assertThat(tally.latencies().quantileNanos(0.5)).isBetween(45_000_000L, 101_000_000L);
+    }
+
+    @Test
+    void whatTakesLongerThanSlowAfterIsCountedAsSlow() {
+        var plan = FaultPlan.none(1).withDelay(1.0, VIF.slowAfter());
+        var guest = new SimulatedGuest(4, 512, 40);
+        var queue = queue(guest, new FaultInjector("slow", plan));
+
+        pass(SECOND.multipliedBy(15));
+
+        assertThat(guest.answers()).isEqualTo(40);
+        assertThat(queue.tally().slowRequests()).isEqualTo(40);
+    }
+
+    @Test
+    void changesAreCountedWithWhatTheyCost() {
+        var guest = new SimulatedGuest(8, 512, 100);
+        var queue = queue(guest, new FaultInjector("hole", FaultPlan.none(1).withHang(1.0)));
+        pass(Duration.ofMillis(10));
+        assertThat(queue.tally().inFlight()).isEqualTo(8);
+
+        queue.change(new Route(List.of(), attachment), null);
+        pass(SECOND);
+        queue.change(null, loop("other"));
+        pass(SECOND);
+
+        var tally = queue.tally();
+        assertThat(guest.answers()).isEqualTo(100);
+        assertThat(tally.stalls()).isEqualTo(2);
+        assertThat(tally.replayed()).as("what hung").isEqualTo(8);
+        assertThat(tally.chainsLost()).as("each drained").isZero();
+        assertThat(tally.latencies().longestNanos()).isGreaterThanOrEqualTo(10_000_000);
     }
 
     @Test

@@ -50,8 +50,14 @@ final class SimulatedDisk {
     private static final AtomicLong RUN = new AtomicLong();
     private static final LoopSettings LOOPS =
             new LoopSettings(Duration.ofNanos(50_000), 16, 8, Duration.ofNanos(200_000), Duration.ofMillis(100));
-    private static final VifSettings VIF =
-            new VifSettings(32, 33 << 20, Duration.ofMillis(50), Duration.ofSeconds(5), Duration.ofSeconds(60), 3);
+    private static final VifSettings VIF = new VifSettings(
+            32,
+            33 << 20,
+            Duration.ofMillis(50),
+            Duration.ofSeconds(5),
+            Duration.ofSeconds(60),
+            3,
+            Duration.ofSeconds(1));
 
     private final Simulation simulation;
     private final SplittableRandom random;

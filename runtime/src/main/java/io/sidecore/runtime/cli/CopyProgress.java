@@ -1,5 +1,6 @@
 package io.sidecore.runtime.cli;
 
+import io.sidecore.conf.Amounts;
 import java.io.PrintWriter;
 
 /** How far a copy is, on one line of a terminal that is written again and again; silent where nobody watches. */

@@ -1,5 +1,6 @@
 package io.sidecore.runtime.cli;
 
+import io.sidecore.conf.Amounts;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Parameters;

@@ -1,5 +1,7 @@
 package io.sidecore.runtime.cli;
 
+import io.sidecore.conf.Amounts;
+import java.util.ArrayList;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -8,7 +10,10 @@ import picocli.CommandLine.Mixin;
 @Command(
         name = "status",
         mixinStandardHelpOptions = true,
-        description = {"Says how a running host is and what it serves.", "The exit code is 1 if a volume has failed."},
+        description = {
+            "Says how a running host is and what it serves.",
+            "The exit code is 1 if something of it has failed: a volume, or a loop that one task holds."
+        },
         footerHeading = "%nExamples:%n",
         footer = {"  sidecore status", "  sidecore status --host /var/lib/sidecore --json"})
 final class StatusCommand implements Callable<Integer> {
@@ -19,6 +24,12 @@ final class StatusCommand implements Callable<Integer> {
     public Integer call() {
         var status = host.ask(Connection.request("status"));
         var failed = Fields.texts(status.get("failedVolumes"));
+        var health = status.get("health").asText();
+        var troubles = new ArrayList<String>();
+        status.get("troubles")
+                .forEach(one -> troubles.add(one.get("kind").asText() + " "
+                        + one.get("name").asText() + " (" + one.get("state").asText() + "): "
+                        + one.get("detail").asText()));
         var fields = new Fields()
                 .add("host", status.get("dataDirectory").asText())
                 .add(
@@ -29,6 +40,8 @@ final class StatusCommand implements Callable<Integer> {
                                         status.get("version").asText(),
                                         Amounts.seconds(
                                                 status.get("uptimeSeconds").asLong())))
+                .add("health", health)
+                .add("trouble", troubles)
                 .add(
                         "cores",
                         status.get("cores").asInt() + " usable; loops: "
@@ -42,8 +55,9 @@ final class StatusCommand implements Callable<Integer> {
                         status.get("exports").asInt() + " with "
                                 + status.get("queues").asInt() + " queues")
                 .add("serves", Fields.texts(status.get("uris")))
+                .add("metrics", status.get("metrics").asText())
                 .add("note", Fields.texts(status.get("notes")));
         host.print(status, fields.toString());
-        return failed.isEmpty() ? 0 : 1;
+        return health.equals("failed") ? 1 : 0;
     }
 }

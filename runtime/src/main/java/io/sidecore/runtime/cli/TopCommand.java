@@ -1,9 +1,10 @@
 package io.sidecore.runtime.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.sidecore.conf.Amounts;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -16,8 +17,8 @@ import picocli.CommandLine.Option;
         mixinStandardHelpOptions = true,
         description = {
             "Shows what a running host does, again and again.",
-            "Requests and bytes of each virtual interface, and how busy each core loop is, until Ctrl-C. With --json: what was",
-            "counted since the host's start, a line for each look."
+            "Requests and bytes of each virtual interface and how long requests take, and how busy each core loop is, until",
+            "Ctrl-C. With --json: what was counted since the start, a line for each look."
         },
         footerHeading = "%nExamples:%n",
         footer = {"  sidecore top", "  sidecore top --once --interval 10      what happened in the next ten seconds"})
@@ -66,37 +67,49 @@ final class TopCommand implements Callable<Integer> {
                         loops(before, now, seconds));
     }
 
-    private static final class Sum {
-        private String volume = "";
-        private int queues;
-        private long requests;
-        private long bytes;
-        private long timed;
-        private long nanos;
+    private static Object vifs(JsonNode before, JsonNode now, double seconds) {
+        var former = byKey(before.get("vifs"), "vif");
+        var table = new Table("VIF", "VOLUME", ">QUEUES", ">REQUESTS/s", ">BYTES/s", ">ERRORS/s", ">MEAN", ">P99");
+        for (var vif : now.get("vifs")) {
+            var was = former.get(vif.get("vif").asText());
+            var requests = since(was, vif, "requests");
+            if (vif.get("queues").asInt() == 0 && requests == 0) {
+                continue;
+            }
+            table.row(
+                    vif.get("vif").asText(),
+                    vif.get("volume").asText(),
+                    vif.get("queues").asInt(),
+                    Amounts.count(requests / seconds),
+                    Amounts.bytes(since(was, vif, "bytes") / seconds),
+                    Amounts.count(since(was, vif, "errors") / seconds),
+                    requests == 0 ? "" : Amounts.nanos((double) since(was, vif, "nanos") / requests),
+                    requests == 0 ? "" : Amounts.nanos(percentile99(was, vif)));
+        }
+        return table.isEmpty() ? "nobody is connected" : table;
     }
 
-    private static Object vifs(JsonNode before, JsonNode now, double seconds) {
-        var former = byKey(before.get("queues"), "queue");
-        var sums = new LinkedHashMap<String, Sum>();
-        for (var queue : now.get("queues")) {
-            var sum = sums.computeIfAbsent(queue.get("vif").asText(), vif -> new Sum());
-            var was = former.get(queue.get("queue").asText());
-            sum.volume = queue.get("volume").asText();
-            sum.queues++;
-            sum.requests += since(was, queue, "requests");
-            sum.bytes += since(was, queue, "bytes");
-            sum.timed += since(was, queue, "timed");
-            sum.nanos += since(was, queue, "timedNanos");
+    /** What 99 % of the requests between two looks did not exceed, in nanoseconds. */
+    private static double percentile99(@Nullable JsonNode was, JsonNode vif) {
+        var counts = new TreeMap<Long, Long>();
+        vif.get("latencies")
+                .properties()
+                .forEach(bucket -> counts.put(
+                        Long.valueOf(bucket.getKey()), bucket.getValue().asLong()));
+        if (was != null) {
+            was.get("latencies")
+                    .properties()
+                    .forEach(bucket -> counts.merge(
+                            Long.valueOf(bucket.getKey()), -bucket.getValue().asLong(), Long::sum));
         }
-        var table = new Table("VIF", "VOLUME", ">QUEUES", ">REQUESTS/s", ">BYTES/s", ">MEAN");
-        sums.forEach((vif, sum) -> table.row(
-                vif,
-                sum.volume,
-                sum.queues,
-                Amounts.count(sum.requests / seconds),
-                Amounts.bytes(sum.bytes / seconds),
-                sum.timed == 0 ? "" : Amounts.nanos((double) sum.nanos / sum.timed)));
-        return table.isEmpty() ? "nobody is connected" : table;
+        var left = counts.values().stream().mapToLong(Long::longValue).sum() * 0.99;
+        for (var bucket : counts.entrySet()) {
+            left -= bucket.getValue();
+            if (left <= 0) {
+                return bucket.getKey();
+            }
+        }
+        return 0;
     }
 
     private static Table loops(JsonNode before, JsonNode now, double seconds) {

@@ -1,6 +1,7 @@
 package io.sidecore.runtime.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.sidecore.conf.Amounts;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -89,7 +90,7 @@ final class VifCommand {
                         vif.get("volume").asText() + " (" + vif.get("mode").asText() + ")")
                 .add("placement", vif.get("placement").asText())
                 .add("interposers", interposers(vif));
-        var queues = new Table("QUEUE", "LOOP", "STATE", ">GENERATION", ">REQUESTS", ">MEAN");
+        var queues = new Table("QUEUE", "LOOP", "STATE", ">GENERATION", ">REQUESTS", ">MEAN", ">P99");
         for (var queue : vif.get("queues")) {
             queues.row(
                     queue.get("name").asText(),
@@ -97,10 +98,35 @@ final class VifCommand {
                     queue.get("state").asText(),
                     queue.get("generation").asInt(),
                     queue.get("requests").asLong(),
-                    Amounts.nanos(1000 * queue.get("meanMicros").asDouble()));
+                    micros(queue, "meanMicros"),
+                    micros(queue, "p99Micros"));
         }
-        host.print(vif, fields + "\n" + (queues.isEmpty() ? "it has no queues: nobody is connected" : queues));
+        var operations = new Table("OPERATION", ">REQUESTS", ">BYTES", ">ERRORS", ">MEAN", ">P50", ">P99", ">MAX");
+        for (var op : vif.get("operations")) {
+            var errors = 0L;
+            for (var error : op.get("errors")) {
+                errors += error.asLong();
+            }
+            operations.row(
+                    op.get("op").asText(),
+                    op.get("requests").asLong(),
+                    Amounts.bytes(op.get("bytes").asLong()),
+                    errors,
+                    micros(op, "meanMicros"),
+                    micros(op, "p50Micros"),
+                    micros(op, "p99Micros"),
+                    micros(op, "maxMicros"));
+        }
+        var served = operations.isEmpty() ? "" : "\n\n" + operations;
+        host.print(vif, fields + "\n" + (queues.isEmpty() ? "it has no queues: nobody is connected" : queues) + served);
         return 0;
+    }
+
+    /** Nothing where nothing was served. */
+    private static String micros(JsonNode of, String key) {
+        return of.get("requests").asLong() == 0
+                ? ""
+                : Amounts.nanos(1000 * of.get("latency").get(key).asDouble());
     }
 
     @Command(

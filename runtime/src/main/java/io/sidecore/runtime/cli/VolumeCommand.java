@@ -2,6 +2,7 @@ package io.sidecore.runtime.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.sidecore.conf.Amounts;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;

@@ -1,8 +1,12 @@
 package io.sidecore.runtime.control;
 
+import io.sidecore.actors.block.BlockOp;
+import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.core.PhysicalCore;
 import io.sidecore.actors.vif.Interposer;
+import io.sidecore.actors.vif.Latencies;
+import io.sidecore.actors.vif.Tally;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
 import io.sidecore.devices.interpose.FaultInjector;
@@ -11,6 +15,7 @@ import io.sidecore.runtime.HostEvent;
 import io.sidecore.runtime.Sidecore;
 import io.sidecore.runtime.VifHandle;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -31,6 +36,7 @@ final class HostReport {
     }
 
     Views.HostView host() {
+        var health = host.health();
         var storage = host.storage();
         var volumes = storage.volumes();
         return new Views.HostView(
@@ -38,6 +44,10 @@ final class HostReport {
                 ProcessHandle.current().pid(),
                 host.settings().dataDirectory().toAbsolutePath().normalize().toString(),
                 uptimeSeconds(),
+                word(health.state()),
+                health.troubles().stream()
+                        .map(one -> new Views.TroubleView(one.kind(), one.name(), word(one.state()), one.detail()))
+                        .toList(),
                 host.topology().usableCores(),
                 host.loops().all().map(CoreLoop::name).toList(),
                 volumes.size(),
@@ -48,6 +58,7 @@ final class HostReport {
                 storage.exports().size(),
                 statuses().stream().mapToInt(status -> status.queues().size()).sum(),
                 host.uris(),
+                host.metricsUri().orElse(""),
                 host.notes());
     }
 
@@ -121,6 +132,7 @@ final class HostReport {
     }
 
     private static Views.VifView vif(VirtualInterface.Status status) {
+        var tally = status.tally();
         return new Views.VifView(
                 status.id(),
                 status.owner(),
@@ -129,7 +141,35 @@ final class HostReport {
                 status.volume(),
                 word(status.attachment().mode()),
                 status.chain().stream().map(HostReport::interposer).toList(),
-                status.queues().stream().map(HostReport::queue).toList());
+                status.queues().stream().map(HostReport::queue).toList(),
+                status.inFlight(),
+                tally.slowRequests(),
+                tally.stalls(),
+                tally.replayed(),
+                Arrays.stream(BlockOp.values())
+                        .filter(op -> tally.latencies(op).count() > 0)
+                        .map(op -> operation(op, tally))
+                        .toList());
+    }
+
+    private static Views.OperationView operation(BlockOp op, Tally tally) {
+        var errors = new LinkedHashMap<String, Long>();
+        for (var error : Errno.values()) {
+            if (tally.errors(op, error) > 0) {
+                errors.put(error.name(), tally.errors(op, error));
+            }
+        }
+        var latencies = tally.latencies(op);
+        return new Views.OperationView(word(op), latencies.count(), tally.bytes(op), errors, latency(latencies));
+    }
+
+    private static Views.LatencyView latency(Latencies of) {
+        return new Views.LatencyView(
+                of.count() == 0 ? 0 : of.nanos() / 1e3 / of.count(),
+                of.quantileNanos(0.5) / 1e3,
+                of.quantileNanos(0.99) / 1e3,
+                of.quantileNanos(0.999) / 1e3,
+                of.longestNanos() / 1e3);
     }
 
     private static Views.InterposerView interposer(Interposer interposer) {
@@ -155,16 +195,15 @@ final class HostReport {
     }
 
     private static Views.QueueView queue(VirtualInterface.QueueStatus queue) {
-        var stages = queue.stages();
-        var mean = stages.timed() == 0 ? 0 : stages.endToEndNanos() / 1e3 / stages.timed();
+        var tally = queue.tally();
         return new Views.QueueView(
                 queue.name(),
                 queue.loop(),
                 word(queue.state()),
                 queue.generation(),
-                stages.requests(),
-                stages.bytes(),
-                mean);
+                tally.requests(),
+                tally.bytes(),
+                latency(tally.latencies()));
     }
 
     List<Views.CoreView> cores() {
@@ -183,21 +222,7 @@ final class HostReport {
     }
 
     Views.Sample sample() {
-        var queues = new ArrayList<Views.QueueSample>();
-        for (var status : statuses()) {
-            for (var queue : status.queues()) {
-                var stages = queue.stages();
-                queues.add(new Views.QueueSample(
-                        status.id(),
-                        queue.name(),
-                        status.volume(),
-                        queue.loop(),
-                        stages.requests(),
-                        stages.bytes(),
-                        stages.timed(),
-                        stages.endToEndNanos()));
-            }
-        }
+        var vifs = statuses().stream().map(HostReport::sample).toList();
         var loops = host.loops()
                 .all()
                 .map(loop -> new Views.LoopSample(
@@ -208,7 +233,27 @@ final class HostReport {
                         loop.counters().handOffs.get(),
                         loop.counters().longestTurnNanos.get()))
                 .toList();
-        return new Views.Sample(System.nanoTime(), uptimeSeconds(), queues, loops);
+        return new Views.Sample(System.nanoTime(), uptimeSeconds(), vifs, loops);
+    }
+
+    private static Views.VifSample sample(VirtualInterface.Status status) {
+        var tally = status.tally();
+        var latencies = tally.latencies();
+        var counts = new LinkedHashMap<Long, Long>();
+        for (var i = 0; i < Latencies.buckets(); i++) {
+            if (latencies.inBucket(i) > 0) {
+                counts.put(Latencies.boundNanos(i), latencies.inBucket(i));
+            }
+        }
+        return new Views.VifSample(
+                status.id(),
+                status.volume(),
+                status.queues().size(),
+                latencies.count(),
+                tally.bytes(),
+                tally.errors(),
+                latencies.nanos(),
+                counts);
     }
 
     /** All are asked before the first is waited for. */

@@ -12,7 +12,6 @@ import io.sidecore.conf.InterposerSettings;
 import io.sidecore.conf.Placement;
 import io.sidecore.conf.SettingsException;
 import io.sidecore.conf.Spelling;
-import io.sidecore.devices.interpose.RateLimit;
 import io.sidecore.runtime.HostEvent;
 import io.sidecore.runtime.HostException;
 import io.sidecore.runtime.Interposers;
@@ -30,7 +29,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
@@ -45,7 +43,6 @@ public final class Operations {
     private static final int EVENTS_WAITING = 10_000;
 
     private static final long HEARTBEAT_MILLIS = 2_000;
-    private static final String LIMIT = "limit";
 
     private final Sidecore host;
     private final DefinitionKeeper keeper;
@@ -322,32 +319,17 @@ public final class Operations {
 
     private Object limit(Operation.LimitVif limit) {
         var vif = vif(limit.vif());
-        var present = present(vif);
         if (limit.section().isEmpty()) {
-            return change(vif.remove(present.map(RateLimit::name)
-                    .orElseThrow(() -> ControlException.failure("VIF " + vif.id() + " has no limit"))));
+            return change(vif.unlimit());
         }
-        var wanted = (InterposerSettings.RateLimit) Definitions.interposer(section(typed(limit.section())));
-        if (present.isEmpty()) {
-            return change(vif.insert(Interposers.of(LIMIT, wanted), 0));
-        }
-        // No stall: the next request is served by the new limit.
-        present.get().limit(wanted.iops().orElse(0), wanted.bytesPerSecond().orElse(0), wanted.burst());
-        return new Views.ChangeView(0, 0, 0);
+        return change(
+                vif.limit((InterposerSettings.RateLimit) Definitions.interposer(section(typed(limit.section())))));
     }
 
     private static Map<String, Object> typed(Map<String, Object> section) {
         var typed = new HashMap<>(section);
         typed.put("type", "rate-limit");
         return typed;
-    }
-
-    /** The limit that a VIF has, whether it was configured or set: the one nearest to the guest. */
-    private Optional<RateLimit> present(VifHandle vif) {
-        return await(vif.inspect()).chain().stream()
-                .filter(RateLimit.class::isInstance)
-                .map(RateLimit.class::cast)
-                .findFirst();
     }
 
     private Object interpose(Operation.InterposeVif interpose) {

@@ -7,12 +7,19 @@ import java.util.Map;
 public final class Views {
     private Views() {}
 
-    /** A host. */
+    /**
+     * A host.
+     *
+     * @param health {@code ok}, {@code degraded} or {@code failed}: the gravest of its {@code troubles}
+     * @param metrics where it is observed over HTTP; empty if nowhere
+     */
     public record HostView(
             String version,
             long pid,
             String dataDirectory,
             long uptimeSeconds,
+            String health,
+            List<TroubleView> troubles,
             int cores,
             List<String> loops,
             int volumes,
@@ -20,7 +27,11 @@ public final class Views {
             int exports,
             int queues,
             List<String> uris,
+            String metrics,
             List<String> notes) {}
+
+    /** Something that is wrong with a host: a volume that has failed, say. */
+    public record TroubleView(String kind, String name, String state, String detail) {}
 
     /** Who holds a volume, and how. */
     public record HolderView(String vif, String mode) {}
@@ -74,12 +85,30 @@ public final class Views {
      *
      * @param requests answered so far
      * @param bytes of their payloads, read and written
-     * @param meanMicros from the first byte read to the last byte written, of the batches that were timed
+     * @param latency of all of them
      */
     public record QueueView(
-            String name, String loop, String state, int generation, long requests, long bytes, double meanMicros) {}
+            String name, String loop, String state, int generation, long requests, long bytes, LatencyView latency) {}
 
-    /** A VIF. */
+    /** How long requests took from their arrival to their answer: the mean, what half, 99 % and 99.9 % of them did not exceed, and the longest, in microseconds. */
+    public record LatencyView(
+            double meanMicros, double p50Micros, double p99Micros, double p999Micros, double maxMicros) {}
+
+    /**
+     * The requests of one kind that a VIF has served.
+     *
+     * @param errors how many of them were answered with an error, by its name
+     */
+    public record OperationView(String op, long requests, long bytes, Map<String, Long> errors, LatencyView latency) {}
+
+    /**
+     * A VIF. What it counts is since it was created, over all its queues, those that have ended included.
+     *
+     * @param slowRequests those that took longer than {@code vif.slow-after}
+     * @param stalls times that a queue stood still for a change
+     * @param replayed requests that were issued again behind a change
+     * @param operations one for each kind that was asked for
+     */
     public record VifView(
             String id,
             String owner,
@@ -88,7 +117,12 @@ public final class Views {
             String volume,
             String mode,
             List<InterposerView> interposers,
-            List<QueueView> queues) {}
+            List<QueueView> queues,
+            long inFlight,
+            long slowRequests,
+            long stalls,
+            long replayed,
+            List<OperationView> operations) {}
 
     /** A core of the machine. */
     public record CoreView(
@@ -106,21 +140,27 @@ public final class Views {
     /** What a change did: queues that it stalled, the longest of these stalls, and requests that were issued again. */
     public record ChangeView(int queues, double stallMillis, int replayed) {}
 
-    /** A queue's requests so far, the bytes of their payloads, and the time of those that were timed. */
-    public record QueueSample(
+    /**
+     * What a VIF has served so far.
+     *
+     * @param queues at present
+     * @param nanos the time of all requests together
+     * @param latencies requests by the time that they did not exceed, in nanoseconds; only such as there are
+     */
+    public record VifSample(
             String vif,
-            String queue,
             String volume,
-            String loop,
+            int queues,
             long requests,
             long bytes,
-            long timed,
-            long timedNanos) {}
+            long errors,
+            long nanos,
+            Map<Long, Long> latencies) {}
 
     /** What a loop has done so far. */
     public record LoopSample(
             String loop, long busyNanos, long requests, long parks, long handOffs, long longestTurnNanos) {}
 
     /** Everything so far, at one time. */
-    public record Sample(long atNanos, long uptimeSeconds, List<QueueSample> queues, List<LoopSample> loops) {}
+    public record Sample(long atNanos, long uptimeSeconds, List<VifSample> vifs, List<LoopSample> loops) {}
 }

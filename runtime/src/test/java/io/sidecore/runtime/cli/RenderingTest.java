@@ -72,22 +72,23 @@ class RenderingTest {
     }
 
     @Test
-    void topAddsTheQueuesOfAVifAndTellsWhatHappenedBetweenTwoLooks() throws Exception {
+    void topTellsWhatHappenedBetweenTwoLooks() throws Exception {
         var before = json("""
                 {'atNanos':0,'uptimeSeconds':9,
-                 'queues':[{'vif':'nbd/a','queue':'nbd/a#0','volume':'a','loop':'l','requests':1000,'bytes':0,'timed':10,'timedNanos':500}],
+                 'vifs':[{'vif':'nbd/a','volume':'a','queues':1,'requests':1000,'bytes':0,'errors':0,'nanos':500,'latencies':{'1000':1000}},
+                         {'vif':'nbd/idle','volume':'b','queues':0,'requests':5,'bytes':0,'errors':0,'nanos':5,'latencies':{'125':5}}],
                  'loops':[{'loop':'l','busyNanos':0,'requests':1000,'parks':0,'handOffs':0,'longestTurnNanos':1500}]}""");
         var now = json("""
                 {'atNanos':2000000000,'uptimeSeconds':11,
-                 'queues':[{'vif':'nbd/a','queue':'nbd/a#0','volume':'a','loop':'l','requests':3000,'bytes':8388608,'timed':20,'timedNanos':400500},
-                           {'vif':'nbd/a','queue':'nbd/a#1','volume':'a','loop':'l','requests':2000,'bytes':1048576,'timed':0,'timedNanos':0}],
+                 'vifs':[{'vif':'nbd/a','volume':'a','queues':2,'requests':5000,'bytes':9437184,'errors':30,'nanos':160000500,'latencies':{'1000':1000,'40000':3900,'90000':100}},
+                         {'vif':'nbd/idle','volume':'b','queues':0,'requests':5,'bytes':0,'errors':0,'nanos':5,'latencies':{'125':5}}],
                  'loops':[{'loop':'l','busyNanos':500000000,'requests':5000,'parks':40,'handOffs':0,'longestTurnNanos':1500}]}""");
 
         assertThat(TopCommand.text(before, now)).isEqualToNormalizingNewlines("""
                 up for 11 s
 
-                VIF    VOLUME  QUEUES  REQUESTS/s  BYTES/s   MEAN
-                nbd/a  a            2         2 k  4.5 MiB  40 us
+                VIF    VOLUME  QUEUES  REQUESTS/s  BYTES/s  ERRORS/s   MEAN    P99
+                nbd/a  a            2         2 k  4.5 MiB        15  40 us  90 us
 
                 LOOP  BUSY  REQUESTS/s  PARKS/s  LONGEST TURN
                 l     25 %         2 k       20        1.5 us""");

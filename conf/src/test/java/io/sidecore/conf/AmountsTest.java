@@ -1,7 +1,8 @@
-package io.sidecore.runtime.cli;
+package io.sidecore.conf;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.time.Duration;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -17,6 +18,24 @@ class AmountsTest {
     })
     void bytesAreSaidInTheUnitThatFits(long bytes, String text) {
         assertThat(Amounts.bytes(bytes)).isEqualTo(text);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "33554432, 32 MiB",
+        "1000, 1000 B",
+        "64000000, 61 MiB (64000000 bytes)",
+        "1572864, 1.5 MiB (1572864 bytes)",
+        "0, 0 B"
+    })
+    void aSizeIsSaidExactlyWhereItsUnitDoesNotSayIt(long bytes, String text) {
+        assertThat(Amounts.size(bytes)).isEqualTo(text);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"PT0.1S, 100 ms", "PT30S, 30 s", "PT1M, 1 min 0 s", "P1DT2H, 1 d 2 h", "P400D, 400 d 0 h"})
+    void durationsAreSaidAsPeopleSayThem(Duration duration, String text) {
+        assertThat(Amounts.duration(duration)).isEqualTo(text);
     }
 
     @ParameterizedTest

@@ -1,0 +1,70 @@
+package io.sidecore.actors.vif;
+
+import jdk.jfr.Category;
+import jdk.jfr.Description;
+import jdk.jfr.Event;
+import jdk.jfr.Label;
+import jdk.jfr.Name;
+import jdk.jfr.StackTrace;
+import jdk.jfr.Timespan;
+
+/** In a flight recording: a queue stood still for a change, told when it runs again. Its time is {@code stall}; the event itself has no length. */
+@Name("io.sidecore.QueueStall")
+@Label("Queue Stall")
+@Description("A queue stood still while what lies behind it was changed")
+@Category("Sidecore")
+@StackTrace(false)
+@SuppressWarnings("NullAway.Init") // Filled in by tell(), or never told.
+final class QueueStall extends Event {
+    @Label("VIF")
+    String vif;
+
+    @Label("Queue")
+    String queue;
+
+    @Label("Volume")
+    String volume;
+
+    @Label("Loop")
+    @Description("On which it runs now")
+    String loop;
+
+    @Label("Generation")
+    @Description("The one that begins")
+    int generation;
+
+    @Label("Stall")
+    @Timespan(Timespan.NANOSECONDS)
+    long stall;
+
+    @Label("Replayed")
+    @Description("Requests that are issued again")
+    int replayed;
+
+    @Label("Chain Lost")
+    @Description("Whether the former chain was given up, since its requests did not drain")
+    boolean chainLost;
+
+    @Label("Interposers")
+    @Description("What stands in the chain now")
+    String interposers;
+
+    /** Tells of one, if anybody records. On the loop. */
+    static void tell(Queue queue, Queue.Changed change) {
+        var event = new QueueStall();
+        if (!event.isEnabled()) {
+            return;
+        }
+        event.vif = queue.vif();
+        event.queue = queue.name();
+        event.volume = queue.route().volume().name();
+        event.loop = queue.loop().name();
+        event.generation = queue.generation();
+        event.stall = change.stallNanos();
+        event.replayed = change.replayed();
+        event.chainLost = change.lost();
+        event.interposers = String.join(
+                ", ", queue.route().interposers().stream().map(Interposer::name).toList());
+        event.commit();
+    }
+}
