@@ -47,7 +47,7 @@ public final class Main {
         try {
             return run.call();
         } catch (Exception e) {
-            return Cli.failed(e, new PrintWriter(System.err, true));
+            return Cli.failed(e, new PrintWriter(System.err, true, System.err.charset()));
         }
     }
 

@@ -6,6 +6,7 @@ import io.sidecore.it.Peers;
 import io.sidecore.it.StartCache;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
@@ -114,7 +115,7 @@ class StartCacheTest {
         var first = process.start();
 
         // To its end: what goes on in the background has not kept the pipe.
-        var said = new String(first.getInputStream().readAllBytes());
+        var said = new String(first.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
 
         assertThat(first.waitFor()).isEqualTo(2);
         assertThat(said).contains(IN_THE_BACKGROUND).contains("nowhere.conf");
