@@ -116,7 +116,6 @@ public final class LoopWatch implements AutoCloseable {
             return null;
         }
         var told = new Held(loop.name(), bound.multipliedBy(times), where(stack));
-        reports.add(1);
         LOG.atWarn()
                 .addKeyValue("loop", loop.name())
                 .log("loop {}: {}; whatever is placed on it waits", loop.name(), told.sentence());
@@ -128,6 +127,7 @@ public final class LoopWatch implements AutoCloseable {
                             loop.name(),
                             Arrays.stream(stack).map(frame -> "\tat " + frame).collect(Collectors.joining("\n")));
         }
+        reports.add(1);
         return told;
     }
 

@@ -110,6 +110,7 @@ class LoopWatchTest {
 
     @Test
     void aYoungHostIsGivenTenTimesAsLong() {
+        log.setLevel(Level.INFO);
         try (var watch = new LoopWatch(() -> List.of(loop), BOUND, Duration.ofDays(1))) {
             loop.execute(this::hold);
             until(() -> watch.reports() > 0);
