@@ -166,6 +166,10 @@ class MetricsTest {
 
     @Test
     void aConnectionIsAQueueAsLongAsItIsOpenAndItsErrorsAreCounted() throws IOException {
+        connectAndFail();
+    }
+
+    private void connectAndFail() throws IOException {
         host.vif("disk")
                 .orElseThrow()
                 .insert(new FaultInjector("faults", FaultPlan.none(1).withError(1.0, Errno.ENOSPC)), 0)
@@ -241,7 +245,7 @@ class MetricsTest {
 
     @Test
     void thePageNamesEveryMetricThatAHostHasAndNoOther() throws IOException {
-        aConnectionIsAQueueAsLongAsItIsOpenAndItsErrorsAreCounted();
+        connectAndFail();
         var told = scrape().names();
         var page = new HashSet<String>();
         METRIC.matcher(Files.readString(PAGE)).results().forEach(metric -> page.add(metric.group(1)));
