@@ -70,8 +70,14 @@ public final class LoopWatch implements AutoCloseable {
         looks.put(loop, new Look(task, held));
     }
 
+    /** Returns when its thread has ended. */
     @Override
     public void close() {
         thread.interrupt();
+        try {
+            thread.join();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 }

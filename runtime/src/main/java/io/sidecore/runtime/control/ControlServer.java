@@ -100,6 +100,8 @@ public final class ControlServer implements AutoCloseable {
             return channel;
         } catch (IOException | RuntimeException e) {
             channel.close();
+            Files.deleteIfExists(socket);
+            HostRegistry.ofThisUser().remove(dataDirectory);
             throw e;
         }
     }
