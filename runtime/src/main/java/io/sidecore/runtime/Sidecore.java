@@ -426,7 +426,7 @@ public final class Sidecore implements AutoCloseable {
     /** The last sidecore: what is placed on sidecores would be served elsewhere, against its word. */
     private static void refuseIfPlaced(Collection<VifHandle> vifs, Topology.Core core) {
         for (var vif : vifs) {
-            if (await(vif.inspect(), "VIF " + vif.id()).placement() == Placement.SIDECORE) {
+            if (HostActors.await(vif.inspect(), "VIF " + vif.id()).placement() == Placement.SIDECORE) {
                 throw new HostException("core " + core.id() + " is the last sidecore, and VIF " + vif.id()
                         + " is placed on sidecores; place it shared first");
             }

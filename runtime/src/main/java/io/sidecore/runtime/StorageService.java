@@ -12,6 +12,7 @@ import io.sidecore.actors.vif.Volume;
 import io.sidecore.conf.AttachMode;
 import io.sidecore.conf.NbdSettings.ExportedVolume;
 import io.sidecore.conf.Placement;
+import io.sidecore.conf.StoreSettings;
 import io.sidecore.conf.VolumeSettings;
 import io.sidecore.devices.nbd.NbdExport;
 import java.util.ArrayList;
@@ -145,7 +146,7 @@ public final class StorageService {
         return Optional.ofNullable(volumes.get(name)).map(Held::volume);
     }
 
-    /** With what a volume was created; empty if it is on a medium of a program's own, or there is no such volume. */
+    /** What keeps a volume's bytes, and its size; empty if it is on a medium of a program's own, or there is no such volume. */
     public synchronized Optional<VolumeSettings> settings(String name) {
         return Optional.ofNullable(volumes.get(name)).flatMap(Held::settings);
     }
@@ -167,7 +168,22 @@ public final class StorageService {
         } catch (MediumException e) {
             throw new HostException("volume " + name + ": " + e.getMessage(), e);
         }
+        resized(name, bytes);
         events.add("volume", name, "resized", bytes + " bytes");
+    }
+
+    private synchronized void resized(String name, long bytes) {
+        volumes.computeIfPresent(name, (_, held) -> new Held(held.volume(), held.medium(), held.settings()
+                .map(settings -> resized(settings, bytes))));
+    }
+
+    /** A limit that was the size moves with it. */
+    private static VolumeSettings resized(VolumeSettings settings, long bytes) {
+        var store = settings.store() instanceof StoreSettings.MemoryStore memory
+                        && memory.limitBytes() == settings.sizeBytes()
+                ? new StoreSettings.MemoryStore(bytes)
+                : settings.store();
+        return new VolumeSettings(bytes, store);
     }
 
     /**

@@ -32,7 +32,12 @@ public final class LoopDispatcher extends MessageDispatcherConfigurator {
     private LoopDispatcher(Dispatchers dispatchers, String id, CoreLoop loop) {
         super(dispatchers.config(id, ConfigFactory.empty()), dispatchers.prerequisites());
         this.dispatcher = new Dispatcher(
-                this, id, 1, Duration.Zero(), new Provider(new WeakReference<>(loop)), FiniteDuration.apply(1, TimeUnit.SECONDS));
+                this,
+                id,
+                1,
+                Duration.Zero(),
+                new Provider(new WeakReference<>(loop)),
+                FiniteDuration.apply(1, TimeUnit.SECONDS));
     }
 
     /**

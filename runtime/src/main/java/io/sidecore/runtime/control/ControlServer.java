@@ -77,6 +77,7 @@ public final class ControlServer implements AutoCloseable {
             Thread.ofVirtual().name("sidecore-control").start(server::accept);
             return server;
         } catch (IOException e) {
+            leave(dataDirectory);
             throw new HostException("cannot listen on the control socket " + socket + ": " + e.getMessage(), e);
         }
     }
@@ -87,6 +88,14 @@ public final class ControlServer implements AutoCloseable {
             HostRegistry.ofThisUser().add(dataDirectory);
         } catch (IOException e) {
             LOG.warn("commands find this host only with --host {}: {}", dataDirectory, e.getMessage());
+        }
+    }
+
+    private static void leave(Path dataDirectory) {
+        try {
+            HostRegistry.ofThisUser().remove(dataDirectory);
+        } catch (IOException e) {
+            LOG.debug("the entry of {} in the registry stays: {}", dataDirectory, e.getMessage());
         }
     }
 
@@ -101,7 +110,6 @@ public final class ControlServer implements AutoCloseable {
         } catch (IOException | RuntimeException e) {
             channel.close();
             Files.deleteIfExists(socket);
-            HostRegistry.ofThisUser().remove(dataDirectory);
             throw e;
         }
     }

@@ -1,0 +1,4 @@
+/**
+ * A host for a JUnit test: {@link io.sidecore.runtime.junit.SidecoreExtension} starts it, tells where its volumes are found, and leaves nothing behind. The only package that knows JUnit, which the tests that use it bring along.
+ */
+package io.sidecore.runtime.junit;
