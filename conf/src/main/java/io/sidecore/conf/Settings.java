@@ -83,6 +83,11 @@ public record Settings(
         return read(parseEmbedded(), new SettingsReader(processors(), surroundings));
     }
 
+    /** Begins settings that are said in Java. */
+    public static SettingsBuilder builder() {
+        return new SettingsBuilder();
+    }
+
     /**
      * Reads what a program has built or parsed, resolved or not; {@code reference.conf} comes after it.
      *

@@ -102,7 +102,7 @@ class ReferenceTest {
         }
     }
 
-    private static String everyKey() {
+    static String everyKey() {
         try (InputStream reference = Settings.class.getResourceAsStream("/reference.conf")) {
             return new String(reference.readAllBytes(), StandardCharsets.UTF_8).replaceAll("(?m)^(\\s*)#(?=\\S)", "$1");
         } catch (IOException e) {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import com.typesafe.config.ConfigFactory;
 import io.sidecore.conf.Settings;
+import io.sidecore.conf.SettingsBuilder;
 import io.sidecore.conf.SettingsException;
 import io.sidecore.conf.Surroundings;
 import java.io.PrintWriter;
@@ -198,16 +199,38 @@ class CliTest {
             assertThat(err.toString().lines().map(line -> line.replace(file + ":", "")))
                     .containsExactlyInAnyOrderElementsOf(expected);
             assertThat(out.toString()).isEmpty();
-            // A program is told the same.
-            var parsed = ConfigFactory.parseString(text);
-            assertThat(catchThrowableOfType(
-                                    SettingsException.class, () -> Settings.read(parsed, data -> Surroundings.ALL))
-                            .mistakes())
-                    .map(mistake -> mistake.key() + ": " + mistake.message())
-                    .containsExactlyInAnyOrderElementsOf(expected.stream()
-                            .map(line -> line.replaceFirst("^\\d+: ", ""))
-                            .toList());
+            // A program is told the same, whether it parses or builds.
+            var built = twelve(folder, taken.getLocalPort()).config();
+            for (var said : List.of(ConfigFactory.parseString(text), built)) {
+                assertThat(catchThrowableOfType(
+                                        SettingsException.class, () -> Settings.read(said, data -> Surroundings.ALL))
+                                .mistakes())
+                        .map(mistake -> mistake.key() + ": " + mistake.message())
+                        .containsExactlyInAnyOrderElementsOf(expected.stream()
+                                .map(line -> line.replaceFirst("^\\d+: ", ""))
+                                .toList());
+            }
         }
+    }
+
+    /** The same twelve mistakes. Two of them a program can only make where it has the key, or the value, as text. */
+    private static SettingsBuilder twelve(Path folder, int port) {
+        return Settings.builder()
+                .loop(loop -> loop.set("turn-tasks", "many"))
+                .vif(vif -> vif.set("slotz", 7).replayMax(0))
+                .volume("my disk", volume -> volume.size(1 << 20).memory())
+                .volume("large", volume -> volume.size(2 << 20).file(folder.resolve("disk.img")))
+                .volume(
+                        "lost",
+                        volume -> volume.size(1 << 20).file(folder.resolve("disk.imgs"), file -> file.create(false)))
+                .volume("odd", volume -> volume.size(1 << 20).memory())
+                .volume("other", volume -> volume.size(1 << 20).set("store.type", "memroy"))
+                .volume("small", volume -> volume.memory())
+                .nbd(nbd -> nbd.listen("127.0.0.1:" + port)
+                        .export("large")
+                        .export("smal")
+                        .export("large", export -> export.name("again"))
+                        .export("odd", export -> export.name("large")));
     }
 
     @Test

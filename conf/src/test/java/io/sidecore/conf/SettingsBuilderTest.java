@@ -1,0 +1,231 @@
+package io.sidecore.conf;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+
+import com.typesafe.config.Config;
+import com.typesafe.config.ConfigFactory;
+import com.typesafe.config.ConfigList;
+import com.typesafe.config.ConfigObject;
+import com.typesafe.config.ConfigValue;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import org.junit.jupiter.api.Test;
+
+/** What HOCON can say the builder can say, and the other way round. */
+class SettingsBuilderTest {
+    /** Every key that there is, and no default among the values. */
+    private static final String EVERY_KEY = """
+            sidecore {
+              data-directory = "/srv/sidecore"
+              host { payload-memory = 512 MiB }
+              cores { service = 1 }
+              loop { spin-max = 50 us, turn-tasks = 32, turn-batches = 4, turn-time = 100 us, blocked-after = 200 ms }
+              vif { slots = 128, in-flight-bytes = 48 MiB, drain-max = 2 s, stall-max = 1 m, send-timeout = 90 s, replay-max = 5 }
+              volumes {
+                data { size = 2 GiB, store { type = memory, limit = 1 GiB } }
+                root {
+                  size = 3 GiB
+                  store { type = file, path = "/srv/root.img", create = false, read-only = true, direct = true, threads = 8 }
+                }
+              }
+              exports {
+                nbd {
+                  listen = ["127.0.0.1:0", "unix:nbd.sock"]
+                  volumes = [
+                    { volume = root, name = image, mode = read-only }
+                    {
+                      volume = data, name = look, mode = read-only
+                      interposers = [
+                        { type = rate-limit, iops = 700, bandwidth = 10 MiB, burst = 1500 us }
+                        {
+                          type = fault-plan, seed = 7
+                          delay { ratio = 0.25, by = 3 ms }, error { ratio = 0.5, errno = ENOSPC }, hang { ratio = 0.125 }
+                        }
+                      ]
+                    }
+                  ]
+                  max-connections = 12
+                  handshake-timeout = 1234567 ns
+                  placement = sidecore
+                  tls { mode = allow, certificate = "/srv/cert.pem", key = "/srv/key.pem", client-ca = "/srv/ca.pem" }
+                }
+              }
+            }
+            """;
+
+    private static SettingsBuilder everyKey() {
+        return Settings.builder()
+                .dataDirectory(Path.of("/srv/sidecore"))
+                .payloadMemory(512L << 20)
+                .serviceCores(1)
+                .loop(loop -> loop.spinMax(Duration.ofNanos(50_000))
+                        .turnTasks(32)
+                        .turnBatches(4)
+                        .turnTime(Duration.ofNanos(100_000))
+                        .blockedAfter(Duration.ofMillis(200)))
+                .vif(vif -> vif.slots(128)
+                        .inFlightBytes(48 << 20)
+                        .drainMax(Duration.ofSeconds(2))
+                        .stallMax(Duration.ofMinutes(1))
+                        .sendTimeout(Duration.ofSeconds(90))
+                        .replayMax(5))
+                .volume("data", volume -> volume.size(2L << 30).memory(1L << 30))
+                .volume(
+                        "root",
+                        volume -> volume.size(3L << 30)
+                                .file(
+                                        Path.of("/srv/root.img"),
+                                        file -> file.create(false)
+                                                .readOnly(true)
+                                                .direct(true)
+                                                .threads(8)))
+                .nbd(nbd -> nbd.listen("127.0.0.1:0", "unix:nbd.sock")
+                        .export("root", export -> export.name("image").mode(AttachMode.READ_ONLY))
+                        .export(
+                                "data",
+                                export -> export.name("look")
+                                        .mode(AttachMode.READ_ONLY)
+                                        .rateLimit(limit -> limit.iops(700)
+                                                .bandwidth(10 << 20)
+                                                .burst(Duration.ofNanos(1_500_000)))
+                                        .faultPlan(plan -> plan.seed(7)
+                                                .delay(0.25, Duration.ofMillis(3))
+                                                .error(0.5, InterposerSettings.Errno.ENOSPC)
+                                                .hang(0.125)))
+                        .maxConnections(12)
+                        .handshakeTimeout(Duration.ofNanos(1_234_567))
+                        .placement(Placement.SIDECORE)
+                        .tls(tls -> tls.mode(TlsSettings.Mode.ALLOW)
+                                .certificate(Path.of("/srv/cert.pem"))
+                                .key(Path.of("/srv/key.pem"))
+                                .clientCa(Path.of("/srv/ca.pem"))));
+    }
+
+    @Test
+    void everyKeyOfTheReferenceIsSaidHereAndByTheBuilder() {
+        var known = keys(ConfigFactory.parseString(ReferenceTest.everyKey())).keySet();
+
+        assertThat(keys(ConfigFactory.parseString(EVERY_KEY)).keySet()).isEqualTo(known);
+        assertThat(keys(everyKey().config()).keySet()).isEqualTo(known);
+    }
+
+    @Test
+    void theBuilderSaysTheSameAsTheFile() {
+        assertThat(Settings.read(everyKey().config(), 2))
+                .isEqualTo(Settings.read(ConfigFactory.parseString(EVERY_KEY), 2));
+    }
+
+    /** Or a key that the builder forgets would go unnoticed. */
+    @Test
+    void noValueHereIsADefault() {
+        var defaults = keys(ConfigFactory.parseString(ReferenceTest.everyKey()));
+
+        var said = keys(ConfigFactory.parseString(EVERY_KEY));
+        said.keySet().removeIf(key -> key.endsWith(".type"));
+        said.forEach((key, values) -> assertThat(values).as(key).doesNotContainAnyElementsOf(defaults.get(key)));
+    }
+
+    /** The keys below the volumes' and the elements' names, with their values; {@code type} and what is named by it apart. */
+    private static Map<String, TreeSet<String>> keys(Config config) {
+        var keys = new TreeMap<String, TreeSet<String>>();
+        walk("", config.root(), keys);
+        return keys;
+    }
+
+    private static void walk(String path, ConfigValue value, Map<String, TreeSet<String>> keys) {
+        switch (value) {
+            case ConfigObject section ->
+                section.forEach(
+                        (key, inner) -> walk(path + "." + (path.endsWith(".volumes") ? "NAME" : key), inner, keys));
+            case ConfigList list
+            when list.stream().anyMatch(ConfigObject.class::isInstance) ->
+                list.forEach(element -> walk(path + "[]", element, keys));
+            default ->
+                keys.computeIfAbsent(path, _ -> new TreeSet<>())
+                        .add(value.unwrapped().toString());
+        }
+    }
+
+    @Test
+    void nothingSaidIsTheDefaults() {
+        assertThat(Settings.builder().build()).isEqualTo(Settings.read(ConfigFactory.empty()));
+    }
+
+    @Test
+    void whatIsExportedAsItIsNeedsItsNameOnly() {
+        var settings = Settings.builder()
+                .volume("a", volume -> volume.size(512).memory())
+                .nbd(nbd -> nbd.listen("127.0.0.1:0").export("a"))
+                .build();
+
+        assertThat(settings.nbd().orElseThrow().volumes())
+                .containsExactly(new NbdSettings.ExportedVolume("a", "a", AttachMode.EXCLUSIVE, List.of()));
+    }
+
+    @Test
+    void coresCanBeNamed() {
+        var settings = Settings.read(Settings.builder().serviceCores(List.of(3)).config(), 4);
+
+        assertThat(settings.cores()).isEqualTo(new CoreSettings.Listed(List.of(3)));
+    }
+
+    @Test
+    void eachMistakeNamesTheLineThatMadeIt() {
+        var line = here();
+        var builder = Settings.builder()
+                .vif(vif -> vif.slots(0) // line + 2
+                        .set("slotz", 7)) // line + 3
+                .volume("small", volume -> volume.memory()); // line + 4
+
+        var mistakes =
+                catchThrowableOfType(SettingsException.class, builder::build).mistakes();
+
+        assertThat(mistakes)
+                .containsExactly(
+                        new Mistake(
+                                "SettingsBuilderTest.java:" + (line + 2),
+                                "sidecore.vif.slots",
+                                "expected a whole number from 1 to 4096, found 0"),
+                        new Mistake(
+                                "SettingsBuilderTest.java:" + (line + 3),
+                                "sidecore.vif.slotz",
+                                "unknown key; did you mean \"slots\"?"),
+                        new Mistake(
+                                "SettingsBuilderTest.java:" + (line + 4),
+                                "sidecore.volumes.small.size",
+                                "required: expected a size from 512 B to 4 EiB"));
+    }
+
+    private static int here() {
+        return StackWalker.getInstance()
+                .walk(frames -> frames.skip(1).findFirst().orElseThrow().getLineNumber());
+    }
+
+    @Test
+    void durationsAreSaidInTheWordsOfAFile() {
+        var builder = Settings.builder().loop(loop -> loop.spinMax(Duration.ofMillis(1500)));
+
+        var mistakes =
+                catchThrowableOfType(SettingsException.class, builder::build).mistakes();
+
+        assertThat(mistakes.getFirst().message()).isEqualTo("expected a duration from 0 s to 1 s, found \"1500 ms\"");
+    }
+
+    @Test
+    void whatIsSaidLastHolds() {
+        var settings = Settings.builder()
+                .set("vif.slots", 7)
+                .vif(vif -> vif.slots(8))
+                .volume("a", volume -> volume.size(512).memory())
+                .volume("a", volume -> volume.size(1024))
+                .build();
+
+        assertThat(settings.vif().slots()).isEqualTo(8);
+        assertThat(settings.volumes().get("a").sizeBytes()).isEqualTo(1024);
+    }
+}
