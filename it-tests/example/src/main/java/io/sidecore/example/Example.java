@@ -1,6 +1,5 @@
 package io.sidecore.example;
 
-import com.typesafe.config.ConfigFactory;
 import io.sidecore.conf.Settings;
 import io.sidecore.runtime.Sidecore;
 import java.io.IOException;
@@ -10,12 +9,10 @@ public final class Example {
     private Example() {}
 
     public static void main(String[] arguments) throws IOException {
-        var settings = Settings.read(ConfigFactory.parseString("""
-                sidecore {
-                  volumes { scratch { size = 1 GiB, store { type = memory } } }
-                  exports { nbd { listen = ["unix:example.sock"], volumes = [scratch] } }
-                }
-                """));
+        var settings = Settings.builder()
+                .volume("scratch", volume -> volume.size(1 << 30).memory())
+                .nbd(nbd -> nbd.listen("unix:example.sock").export("scratch"))
+                .build();
         try (var host = Sidecore.start(settings)) {
             host.events().watch(event -> System.out.println(event.kind() + " " + event.name() + " " + event.what()));
             host.storage().create("undo", new UndoMedium(64 << 20));

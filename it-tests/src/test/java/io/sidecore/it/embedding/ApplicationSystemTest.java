@@ -2,7 +2,7 @@ package io.sidecore.it.embedding;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import com.typesafe.config.ConfigFactory;
+import io.sidecore.conf.Placement;
 import io.sidecore.conf.Settings;
 import io.sidecore.it.NbdClient;
 import io.sidecore.runtime.Sidecore;
@@ -15,14 +15,11 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 class ApplicationSystemTest {
-    private static final Settings SETTINGS = Settings.read(ConfigFactory.parseString(
-            """
-            sidecore {
-              cores { service = 1 }
-              volumes { disk { size = 16 MiB, store { type = memory } } }
-              exports { nbd { listen = ["127.0.0.1:0"], volumes = [disk], placement = sidecore } }
-            }
-            """));
+    private static final Settings SETTINGS = Settings.builder()
+            .serviceCores(1)
+            .volume("disk", volume -> volume.size(16 << 20).memory())
+            .nbd(nbd -> nbd.listen("127.0.0.1:0").export("disk").placement(Placement.SIDECORE))
+            .build();
 
     private final ActorSystem<Void> system = ActorSystem.create(Behaviors.empty(), "application");
 

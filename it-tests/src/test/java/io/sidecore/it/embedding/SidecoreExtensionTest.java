@@ -3,7 +3,6 @@ package io.sidecore.it.embedding;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import com.typesafe.config.ConfigFactory;
 import io.sidecore.conf.Settings;
 import io.sidecore.it.NbdClient;
 import io.sidecore.runtime.Sidecore;
@@ -14,7 +13,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Nested;
@@ -97,13 +95,9 @@ class SidecoreExtensionTest {
     @Nested
     class WithSettings {
         @RegisterExtension
-        final SidecoreExtension host = SidecoreExtension.with(directory -> Settings.read(ConfigFactory.parseMap(Map.of(
-                "sidecore.volumes.root.size",
-                "1 MiB",
-                "sidecore.volumes.root.store.type",
-                "file",
-                "sidecore.volumes.root.store.path",
-                directory.resolve("root.img").toString()))));
+        final SidecoreExtension host = SidecoreExtension.with(directory -> Settings.builder()
+                .volume("root", volume -> volume.size(1 << 20).file(directory.resolve("root.img")))
+                .build());
 
         @Test
         void whatTheyDeclareIsServed() throws IOException {

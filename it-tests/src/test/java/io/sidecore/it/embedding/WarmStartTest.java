@@ -2,14 +2,12 @@ package io.sidecore.it.embedding;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import com.typesafe.config.ConfigFactory;
 import io.sidecore.conf.Settings;
 import io.sidecore.it.NbdClient;
 import io.sidecore.it.Peers;
 import io.sidecore.runtime.Sidecore;
 import java.io.IOException;
 import java.util.Arrays;
-import java.util.Map;
 import java.util.SplittableRandom;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
@@ -28,12 +26,11 @@ class WarmStartTest {
     void aHostIsThereQuickly() throws IOException {
         var system = ActorSystem.create(Behaviors.<Void>empty(), "application");
         try (var directory = new Peers.ShortDirectory()) {
-            var settings = Settings.read(ConfigFactory.parseMap(Map.of(
-                            "sidecore.exports.nbd.listen", Arrays.asList("unix:nbd.sock", "127.0.0.1:0"),
-                            "sidecore.exports.nbd.volumes", Arrays.asList("disk"),
-                            "sidecore.volumes.disk.size", "64 MiB",
-                            "sidecore.volumes.disk.store.type", "memory",
-                            "sidecore.data-directory", directory.path().toString())));
+            var settings = Settings.builder()
+                    .dataDirectory(directory.path())
+                    .volume("disk", volume -> volume.size(64 << 20).memory())
+                    .nbd(nbd -> nbd.listen("unix:nbd.sock", "127.0.0.1:0").export("disk"))
+                    .build();
             measure("in an actor system of its own", settings, Sidecore::start);
             measure("in the application's", settings, it -> Sidecore.start(it, system));
         } finally {

@@ -1,10 +1,7 @@
 package io.sidecore.runtime.junit;
 
-import com.typesafe.config.ConfigFactory;
 import io.sidecore.actors.block.Medium;
-import io.sidecore.conf.AttachMode;
 import io.sidecore.conf.NbdSettings;
-import io.sidecore.conf.NbdSettings.ExportedVolume;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.Spelling;
 import io.sidecore.conf.StoreSettings.MemoryStore;
@@ -19,7 +16,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Supplier;
@@ -76,12 +72,12 @@ public final class SidecoreExtension
 
     /** A host with one volume in memory, all zeroes at first, of so many bytes. */
     public static SidecoreExtension with(String volume, long bytes) {
-        return new SidecoreExtension(SidecoreExtension::nothing).and(volume, bytes);
+        return new SidecoreExtension(_ -> Settings.builder().build()).and(volume, bytes);
     }
 
     /** A host with one volume on a medium of the test's own, which is made anew with each host. */
     public static SidecoreExtension with(String volume, Supplier<? extends Medium> medium) {
-        return new SidecoreExtension(SidecoreExtension::nothing).and(volume, medium);
+        return new SidecoreExtension(_ -> Settings.builder().build()).and(volume, medium);
     }
 
     /** Another volume in memory, of so many bytes. */
@@ -166,7 +162,8 @@ public final class SidecoreExtension
         }
         var directory = Files.createTempDirectory("sidecore");
         try {
-            var host = Sidecore.start(complete(settings.apply(directory), directory), this::own);
+            var said = settings.apply(directory);
+            var host = Sidecore.start(complete(said, directory), storage -> serve(said, storage));
             life = Optional.of(new Life(context.getUniqueId(), directory, host));
         } catch (RuntimeException | Error e) {
             delete(directory);
@@ -174,7 +171,10 @@ public final class SidecoreExtension
         }
     }
 
-    private List<String> own(StorageService storage) {
+    private List<String> serve(Settings said, StorageService storage) {
+        if (said.nbd().isEmpty()) {
+            said.volumes().keySet().forEach(storage::export);
+        }
         volumes.forEach((name, creation) -> {
             creation.accept(storage);
             storage.export(name);
@@ -206,10 +206,7 @@ public final class SidecoreExtension
 
     // --- settings
 
-    private static Settings nothing(Path directory) {
-        return Settings.read(ConfigFactory.empty());
-    }
-
+    /** Where nothing is said of a server there is one; whose data the directory is, is not for the settings to say. */
     private static Settings complete(Settings said, Path directory) {
         return new Settings(
                 directory,
@@ -218,23 +215,15 @@ public final class SidecoreExtension
                 said.loop(),
                 said.vif(),
                 said.volumes(),
-                said.nbd().or(() -> server(said.volumes().keySet(), directory)));
+                said.nbd().or(() -> server(directory)));
     }
 
-    /** One that exports each volume under its name. */
-    private static Optional<NbdSettings> server(Set<String> volumes, Path directory) {
-        var listen = List.of("unix:" + directory.resolve("nbd.sock"), "127.0.0.1:0");
-        return Settings.read(ConfigFactory.parseMap(Map.of("sidecore.exports.nbd.listen", listen)))
-                .nbd()
-                .map(server -> new NbdSettings(
-                        server.listen(),
-                        volumes.stream()
-                                .map(name -> new ExportedVolume(name, name, AttachMode.EXCLUSIVE, List.of()))
-                                .toList(),
-                        server.maxConnections(),
-                        server.handshakeTimeout(),
-                        server.placement(),
-                        server.tls()));
+    private static Optional<NbdSettings> server(Path directory) {
+        return Settings.builder()
+                .dataDirectory(directory)
+                .nbd(nbd -> nbd.listen("unix:nbd.sock", "127.0.0.1:0"))
+                .build()
+                .nbd();
     }
 
     // --- a parameter
