@@ -73,12 +73,10 @@ final class HostActors implements AutoCloseable {
     }
 
     private Behavior<SpawnProtocol.Command> top() {
-        return messages.counted(
-                SpawnProtocol.Command.class,
-                Behaviors.setup(context -> {
-                    materializer.complete(Materializer.createMaterializer(context));
-                    return SpawnProtocol.create();
-                }));
+        return messages.counted(SpawnProtocol.Command.class, Behaviors.setup(context -> {
+            materializer.complete(Materializer.createMaterializer(context));
+            return SpawnProtocol.create();
+        }));
     }
 
     private static Config systemConfig() {

@@ -177,7 +177,8 @@ public final class Sidecore implements AutoCloseable {
             var sidecore = plan.indexOf(core);
             var role = sidecore >= 0 ? PhysicalCore.Role.SERVICE : PhysicalCore.Role.SHARED;
             var loop = sidecore >= 0 ? Optional.of(service.get(sidecore)) : Optional.<CoreLoop>empty();
-            cores.add(actors.spawn(PhysicalCore.Command.class, PhysicalCore.create(core, role, loop), "core-" + core.id()));
+            cores.add(actors.spawn(
+                    PhysicalCore.Command.class, PhysicalCore.create(core, role, loop), "core-" + core.id()));
         }
         var watch = new LoopWatch(() -> loops.all().toList(), settings.loop().blockedAfter());
         resources.push(watch);
@@ -340,7 +341,10 @@ public final class Sidecore implements AutoCloseable {
         return cores.stream()
                 .map(core -> HostActors.await(
                         AskPattern.<PhysicalCore.Command, PhysicalCore.Status>ask(
-                                core, PhysicalCore.Command.Inspect::new, PATIENCE, actors.system().scheduler()),
+                                core,
+                                PhysicalCore.Command.Inspect::new,
+                                PATIENCE,
+                                actors.system().scheduler()),
                         "core"))
                 .toList();
     }

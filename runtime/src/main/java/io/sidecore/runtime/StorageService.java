@@ -173,8 +173,10 @@ public final class StorageService {
     }
 
     private synchronized void resized(String name, long bytes) {
-        volumes.computeIfPresent(name, (_, held) -> new Held(held.volume(), held.medium(), held.settings()
-                .map(settings -> resized(settings, bytes))));
+        volumes.computeIfPresent(
+                name,
+                (_, held) -> new Held(
+                        held.volume(), held.medium(), held.settings().map(settings -> resized(settings, bytes))));
     }
 
     /** A limit that was the size moves with it. */

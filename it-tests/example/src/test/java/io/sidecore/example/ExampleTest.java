@@ -22,8 +22,7 @@ class ExampleTest {
     private final UndoMedium medium = new UndoMedium(1 << 20);
 
     @RegisterExtension
-    final SidecoreExtension host =
-            SidecoreExtension.with("disk", 64 << 20).and("undo", () -> medium);
+    final SidecoreExtension host = SidecoreExtension.with("disk", 64 << 20).and("undo", () -> medium);
 
     @Test
     void whatAClientWritesAnotherReads(@TempDir Path directory) throws Exception {
@@ -49,7 +48,12 @@ class ExampleTest {
     @Test
     void theFirstSectorIsGuarded() throws Exception {
         var guard = new BootSectorGuard();
-        host.host().vif("disk").orElseThrow().insert(guard, 0).toCompletableFuture().get();
+        host.host()
+                .vif("disk")
+                .orElseThrow()
+                .insert(guard, 0)
+                .toCompletableFuture()
+                .get();
 
         assertThatThrownBy(() -> Client.run("qemu-io", "-f", "raw", "-c", "write 0 4k", host.uri("disk")))
                 .hasMessageContaining("Operation not permitted");

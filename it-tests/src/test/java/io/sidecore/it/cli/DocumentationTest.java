@@ -71,7 +71,8 @@ class DocumentationTest {
     void everyLineOfJavaIsCutOutOfSourcesThatAreCompiled() throws IOException {
         var sources = new ArrayList<String>();
         try (Stream<Path> all = Files.walk(ROOT)) {
-            for (var source : all.filter(file -> file.toString().endsWith(".java")).toList()) {
+            for (var source :
+                    all.filter(file -> file.toString().endsWith(".java")).toList()) {
                 sources.add(withoutIndentation(Files.readString(source)));
             }
         }

@@ -29,8 +29,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** No thread, no descriptor, no file is left of a host: when it has lived, and when it could not start. */
 class CleanEndTest {
-    private static final String VOLUMES =
-            """
+    private static final String VOLUMES = """
             volumes {
               disk { size = 16 MiB, store { type = memory } }
               image { size = 4 MiB, store { type = file, path = "image" } }
@@ -62,8 +61,7 @@ class CleanEndTest {
     }
 
     private static String server(String... addresses) {
-        return "exports { nbd { listen = [\"" + String.join("\", \"", addresses)
-                + "\"], volumes = [disk, image] } }\n";
+        return "exports { nbd { listen = [\"" + String.join("\", \"", addresses) + "\"], volumes = [disk, image] } }\n";
     }
 
     private static void use(Sidecore host) throws IOException {
@@ -122,13 +120,14 @@ class CleanEndTest {
         A_FILE_WHERE_THE_SOCKET_SHOULD_BE(test -> VOLUMES + server("127.0.0.1:0", "unix:" + test.file("plain"))),
         IMAGE_MISSING(test -> VOLUMES + server("unix:nbd.sock")
                 + "volumes { last { store { type = file, path = missing, create = false } } }"),
-        IMAGE_TAKEN_BY_ANOTHER_VOLUME(test -> VOLUMES + server("unix:nbd.sock")
-                + "volumes { second { store { type = file, path = image } } }"),
-        CERTIFICATE_DAMAGED(test -> VOLUMES + server("127.0.0.1:0", "unix:nbd.sock")
+        IMAGE_TAKEN_BY_ANOTHER_VOLUME(test ->
+                VOLUMES + server("unix:nbd.sock") + "volumes { second { store { type = file, path = image } } }"),
+        CERTIFICATE_DAMAGED(test -> VOLUMES
+                + server("127.0.0.1:0", "unix:nbd.sock")
                 + "exports.nbd.tls { mode = require, certificate = \"%1$s\", key = \"%1$s\" }"
                         .formatted(test.file("damaged.pem"))),
-        CORE_MISSING_AND_ADDRESS_TAKEN(test -> VOLUMES + server("127.0.0.1:" + test.taken.getLocalPort())
-                + "cores { service = [4000] }");
+        CORE_MISSING_AND_ADDRESS_TAKEN(
+                test -> VOLUMES + server("127.0.0.1:" + test.taken.getLocalPort()) + "cores { service = [4000] }");
 
         private final Function<CleanEndTest, String> sections;
 

@@ -25,8 +25,10 @@ record Possessions(List<String> threads, List<String> descriptors, List<String> 
                 .filter(Thread::isAlive)
                 .map(Thread::getName)
                 // The JDK's own, for the whole process: they come and go.
-                .filter(name -> !name.startsWith("ForkJoinPool") && !name.startsWith("process reaper")
-                        && !name.startsWith("VirtualThread") && !name.startsWith("Attach Listener"))
+                .filter(name -> !name.startsWith("ForkJoinPool")
+                        && !name.startsWith("process reaper")
+                        && !name.startsWith("VirtualThread")
+                        && !name.startsWith("Attach Listener"))
                 .sorted()
                 .toList();
     }
@@ -34,8 +36,11 @@ record Possessions(List<String> threads, List<String> descriptors, List<String> 
     private static List<String> descriptorTargets() {
         try (Stream<Path> all = Files.list(Path.of("/proc/self/fd"))) {
             return all.map(Possessions::target)
-                    .filter(target -> !target.isEmpty() && !target.startsWith("/proc/") && !target.endsWith(".jar")
-                            && !target.startsWith(JAVA_HOME) && !target.startsWith("/dev/"))
+                    .filter(target -> !target.isEmpty()
+                            && !target.startsWith("/proc/")
+                            && !target.endsWith(".jar")
+                            && !target.startsWith(JAVA_HOME)
+                            && !target.startsWith("/dev/"))
                     .sorted()
                     .toList();
         } catch (IOException e) {
@@ -62,9 +67,7 @@ record Possessions(List<String> threads, List<String> descriptors, List<String> 
     /** What is here and not in {@code before}, each as often as it is more often here. */
     private Possessions beyond(Possessions before) {
         return new Possessions(
-                beyond(threads, before.threads),
-                beyond(descriptors, before.descriptors),
-                beyond(files, before.files));
+                beyond(threads, before.threads), beyond(descriptors, before.descriptors), beyond(files, before.files));
     }
 
     private static List<String> beyond(List<String> now, List<String> before) {
@@ -80,9 +83,10 @@ record Possessions(List<String> threads, List<String> descriptors, List<String> 
     /** The process has nothing more than before, or will have in a moment: a thread that has been told ends by itself. */
     static void assertNothingBeyond(Possessions before, Path directory) {
         try {
-            Peers.until("nothing is left", Duration.ofSeconds(10), () -> now(directory)
-                    .beyond(before)
-                    .isNothing());
+            Peers.until(
+                    "nothing is left",
+                    Duration.ofSeconds(10),
+                    () -> now(directory).beyond(before).isNothing());
         } catch (AssertionError late) {
             assertThat(now(directory).beyond(before)).isEqualTo(new Possessions(List.of(), List.of(), List.of()));
         }

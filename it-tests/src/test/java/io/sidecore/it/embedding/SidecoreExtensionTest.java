@@ -26,8 +26,9 @@ class SidecoreExtensionTest {
 
     @AfterAll
     static void nothingIsLeftOfThem() {
-        assertThat(GONE).isNotEmpty().allSatisfy(directory -> assertThat(directory)
-                .doesNotExist());
+        assertThat(GONE)
+                .isNotEmpty()
+                .allSatisfy(directory -> assertThat(directory).doesNotExist());
     }
 
     /** The host's own, and the only volume that was never written is all zero. */

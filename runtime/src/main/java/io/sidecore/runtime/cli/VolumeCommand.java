@@ -132,8 +132,7 @@ final class VolumeCommand {
         var type = store.get("type").asText();
         return switch (type) {
             case "file" -> "file " + store.get("path").asText();
-            case "memory" ->
-                "memory, limit " + Amounts.bytes(store.get("limit").asLong());
+            case "memory" -> "memory, limit " + Amounts.bytes(store.get("limit").asLong());
             case "program" -> "one of the program's own, in which the host runs";
             default -> type;
         };

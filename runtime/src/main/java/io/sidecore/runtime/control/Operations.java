@@ -295,7 +295,8 @@ public final class Operations {
                 notForgotten = Optional.of(e);
             }
         }
-        // Not with the lock held: its clients' requests may take their time. Whoever is told that it is deleted finds its volume free.
+        // Not with the lock held: its clients' requests may take their time. Whoever is told that it is deleted finds
+        // its volume free.
         await(ended);
         if (notForgotten.isPresent()) {
             throw notForgotten.get();

@@ -129,8 +129,9 @@ public final class SidecoreExtension
     }
 
     private Life present() {
-        return life.orElseThrow(() -> new IllegalStateException(
-                "the host does not run now: in a static field it does from before the first test (and @BeforeAll) on, in an instance field from before each (and @BeforeEach); the field needs @RegisterExtension"));
+        return life.orElseThrow(
+                () -> new IllegalStateException(
+                        "the host does not run now: in a static field it does from before the first test (and @BeforeAll) on, in an instance field from before each (and @BeforeEach); the field needs @RegisterExtension"));
     }
 
     // --- its life
