@@ -48,12 +48,8 @@ class ExampleTest {
     @Test
     void theFirstSectorIsGuarded() throws Exception {
         var guard = new BootSectorGuard();
-        host.host()
-                .vif("disk")
-                .orElseThrow()
-                .insert(guard, 0)
-                .toCompletableFuture()
-                .get();
+        var disk = host.host().vif("disk").orElseThrow();
+        disk.insert(guard, 0).toCompletableFuture().join();
 
         assertThatThrownBy(() -> Client.run("qemu-io", "-f", "raw", "-c", "write 0 4k", host.uri("disk")))
                 .hasMessageContaining("Operation not permitted");
