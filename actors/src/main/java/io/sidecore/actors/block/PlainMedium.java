@@ -202,7 +202,7 @@ public abstract class PlainMedium implements Medium {
                     });
                 } catch (RejectedExecutionException e) {
                     request.fail(Errno.EIO);
-                    troubled(e);
+                    troubled(new IOException("its executor takes no more", e));
                     refused.add(request);
                 }
             }

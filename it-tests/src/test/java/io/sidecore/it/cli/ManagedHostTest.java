@@ -291,7 +291,7 @@ class ManagedHostTest {
         perform(export("there", "there"));
         var full = new Operations(host, new FullKeeper());
         try (var client = NbdClient.connect(host.uris("there").getFirst())) {
-            client.batch(true, 16, 4096, new SplittableRandom(1));
+            client.batch(false, 16, 4096, new SplittableRandom(1));
 
             assertThatThrownBy(() -> full.perform(new Operation.DeleteExport("there"), NOBODY))
                     .isInstanceOf(ControlException.class)

@@ -38,10 +38,12 @@ class CleanEndTest {
 
     private final Peers.ShortDirectory place = new Peers.ShortDirectory();
     private final Path directory = place.path();
+    private ServerSocket taken;
     private Possessions before;
 
     @BeforeEach
     void live() throws IOException {
+        taken = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
         // A first life loads what stays with the process.
         Files.createDirectory(directory.resolve("data"));
         try (var host = ManagedHost.start(settings(VOLUMES + server("127.0.0.1:0")))) {
@@ -51,7 +53,8 @@ class CleanEndTest {
     }
 
     @AfterEach
-    void clear() {
+    void clear() throws IOException {
+        taken.close();
         place.close();
     }
 
@@ -134,18 +137,6 @@ class CleanEndTest {
         Failure(Function<CleanEndTest, String> sections) {
             this.sections = sections;
         }
-    }
-
-    private ServerSocket taken;
-
-    @BeforeEach
-    void takeAnAddress() throws IOException {
-        taken = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
-    }
-
-    @AfterEach
-    void freeTheAddress() throws IOException {
-        taken.close();
     }
 
     private Path file(String name) {

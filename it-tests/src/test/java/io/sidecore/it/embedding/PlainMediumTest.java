@@ -29,7 +29,7 @@ class PlainMediumTest {
     private static final int SIZE = 1 << 20;
 
     @RegisterExtension
-    static final SidecoreExtension extension = SidecoreExtension.with("other", SIZE);
+    final SidecoreExtension extension = SidecoreExtension.with("other", SIZE);
 
     /** In an array; as slow and as broken as the test wants it. */
     private static final class Array extends PlainMedium {
@@ -81,12 +81,13 @@ class PlainMediumTest {
         }
     }
 
-    private final Sidecore host = extension.host();
-    private final InProcessEnd guest = new InProcessEnd(host.slabs());
+    private Sidecore host;
+    private InProcessEnd guest;
 
     @BeforeEach
-    void nothingThere() {
-        assertThat(host.volume("own")).isEmpty();
+    void begin(Sidecore injected) {
+        host = injected;
+        guest = new InProcessEnd(host.slabs());
     }
 
     @AfterEach
