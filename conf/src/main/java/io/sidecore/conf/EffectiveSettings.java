@@ -45,7 +45,7 @@ public final class EffectiveSettings {
     static List<Value> of(Config config) {
         List<Value> values = new ArrayList<>();
         Config complete = Settings.complete(config);
-        walk(Settings.ROOT, complete.root().get(Settings.ROOT), values);
+        walk(Settings.ROOT, complete.getValue(Settings.ROOT), values);
         return values;
     }
 

@@ -28,7 +28,7 @@ public final class Reference {
      */
     public record Key(String path, String value, boolean isDefault, String text, int line) {}
 
-    /** A line that opens or sets something: {@code key = value}, {@code key {}, {@code key = [} or <code>{</code>. */
+    /** A line that opens or sets something: {@code key = value}, <code>key {</code>, {@code key = [} or <code>{</code>. */
     private static final Pattern ENTRY =
             Pattern.compile("(?<key>[\\w.-]*)\\s*(?:(?<open>=?\\s*[{\\[])|=\\s*(?<value>.*?)),?");
 

@@ -40,8 +40,9 @@ final class Section {
     /** For a section whose keys are names chosen by the user: the names, sorted. */
     List<String> names() {
         asked.addAll(object.keySet());
-        return object.keySet().stream()
-                .filter(name -> object.get(name).valueType() != ConfigValueType.NULL)
+        return object.entrySet().stream()
+                .filter(entry -> entry.getValue().valueType() != ConfigValueType.NULL)
+                .map(Map.Entry::getKey)
                 .sorted()
                 .toList();
     }

@@ -84,10 +84,12 @@ public abstract class SectionBuilder<B extends SectionBuilder<B>> {
 
         /** The section of this name; what else it was before is forgotten. */
         Node section(String name) {
-            if (!(children.get(name) instanceof Node)) {
-                children.put(name, new Node(origin()));
+            if (children.get(name) instanceof Node there) {
+                return there;
             }
-            return (Node) children.get(name);
+            var section = new Node(origin());
+            children.put(name, section);
+            return section;
         }
 
         ConfigObject value() {

@@ -222,7 +222,7 @@ public final class SettingsBuilder extends SectionBuilder<SettingsBuilder> {
             return this;
         }
 
-        /** One more of the {@code volumes} that it exports. */
+        /** One more of the volumes that it exports. */
         public Nbd export(String volume) {
             return add("volumes", value(volume));
         }

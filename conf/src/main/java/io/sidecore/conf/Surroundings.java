@@ -106,7 +106,7 @@ public enum Surroundings {
         if (Files.isRegularFile(socket) || Files.isDirectory(socket)) {
             return Optional.of("there is a file which is not a socket; remove it, or choose another path");
         }
-        try (SocketChannel channel = SocketChannel.open(UnixDomainSocketAddress.of(socket))) {
+        try (var _ = SocketChannel.open(UnixDomainSocketAddress.of(socket))) {
             return Optional.of("it is in use by another process; stop that one, or choose another path");
         } catch (ConnectException leftByAProcessThatHasEnded) {
             return Optional.empty();

@@ -8,4 +8,7 @@
  * <p>A key is declared by the code that reads it ({@code SettingsReader}), and there only: that is how unknown keys are known. The package
  * may use Typesafe Config and nothing else.
  */
+@NullMarked
 package io.sidecore.conf;
+
+import org.jspecify.annotations.NullMarked;

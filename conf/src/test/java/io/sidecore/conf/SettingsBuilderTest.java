@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
@@ -131,13 +132,13 @@ class SettingsBuilderTest {
     }
 
     /** The keys below the volumes' and the elements' names, with their values; {@code type} and what is named by it apart. */
-    private static Map<String, TreeSet<String>> keys(Config config) {
-        var keys = new TreeMap<String, TreeSet<String>>();
+    private static Map<String, Set<String>> keys(Config config) {
+        var keys = new TreeMap<String, Set<String>>();
         walk("", config.root(), keys);
         return keys;
     }
 
-    private static void walk(String path, ConfigValue value, Map<String, TreeSet<String>> keys) {
+    private static void walk(String path, ConfigValue value, Map<String, Set<String>> keys) {
         switch (value) {
             case ConfigObject section ->
                 section.forEach(

@@ -21,6 +21,7 @@ public final class HostEvents {
 
     HostEvents() {}
 
+    @SuppressWarnings("ModifyCollectionInEnhancedForLoop") // Of a CopyOnWriteArrayList.
     synchronized void add(String kind, String name, String what, String detail) {
         var event = new HostEvent(++number, Instant.now(), kind, name, what, detail);
         last.add(event);

@@ -58,6 +58,7 @@ import org.slf4j.LoggerFactory;
  * }
  * }</pre>
  */
+@SuppressWarnings("NullAway.Init") // Its parts are made by start(): what was made is closed again if that fails.
 public final class Sidecore implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Sidecore.class);
     private static final Duration PATIENCE = Duration.ofSeconds(10);

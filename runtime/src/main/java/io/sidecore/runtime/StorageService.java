@@ -215,7 +215,9 @@ public final class StorageService {
                     + volume.attachments().stream().map(Object::toString).collect(Collectors.joining(", "))
                     + "; end that first");
         }
-        close(volumes.remove(name));
+        var held = volumes.remove(name);
+        assert held != null : name;
+        close(held);
         events.add("volume", name, "deleted", "");
     }
 

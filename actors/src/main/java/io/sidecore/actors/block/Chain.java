@@ -1,14 +1,16 @@
 package io.sidecore.actors.block;
 
+import org.jspecify.annotations.Nullable;
+
 /** Collects requests into a chain, in order, without allocating. Reused by its owner; not safe for several threads. */
 public final class Chain {
-    private Request head;
-    private Request tail;
+    private @Nullable Request head;
+    private @Nullable Request tail;
     private int count;
 
     /** Puts one request, unlinked, behind the others. */
     public void add(Request one) {
-        if (head == null) {
+        if (tail == null) {
             head = one;
         } else {
             tail.link(one);
@@ -18,7 +20,7 @@ public final class Chain {
     }
 
     /** Puts a whole chain, possibly none (null), behind the others. */
-    public void append(Request chain) {
+    public void append(@Nullable Request chain) {
         while (chain != null) {
             var following = chain.unlink();
             add(chain);
@@ -37,12 +39,12 @@ public final class Chain {
     }
 
     /** The first one, left in place; null if there is none. */
-    public Request first() {
+    public @Nullable Request first() {
         return head;
     }
 
     /** Takes the first one out; null if there is none. */
-    public Request poll() {
+    public @Nullable Request poll() {
         if (head == null) {
             return null;
         }
@@ -56,7 +58,7 @@ public final class Chain {
     }
 
     /** Hands over everything collected; null if there is nothing. */
-    public Request take() {
+    public @Nullable Request take() {
         var chain = head;
         head = null;
         tail = null;

@@ -3,6 +3,7 @@ package io.sidecore.actors.block;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Every request of a queue that its guest has asked and not been answered. It is the storage of the requests (the streams carry references to its slots), it sees to it that
@@ -21,7 +22,7 @@ public final class InFlightLedger {
     public static final int BATCH = 64;
 
     private final Request[] slots;
-    private Request free;
+    private @Nullable Request free;
     private int open;
     private int used;
     private int orphans;
@@ -66,6 +67,7 @@ public final class InFlightLedger {
     /** Enters a request. The caller knows that there is {@link #hasRoom() room}. */
     public Request open(BlockOp op, long offset, long length, int flags, long cookie, int generation) {
         var request = free;
+        assert request != null : "no room";
         free = request.freeNext;
         request.freeNext = null;
         request.open(op, offset, length, flags, cookie);
@@ -103,14 +105,14 @@ public final class InFlightLedger {
     }
 
     /** Notes that a store was handed this chain. */
-    public static void handedToStore(Request chain) {
+    public static void handedToStore(@Nullable Request chain) {
         for (var r = chain; r != null; r = r.next()) {
             r.inStore = true;
         }
     }
 
     /** Notes that a store gave this chain back. */
-    public static void backFromStore(Request chain) {
+    public static void backFromStore(@Nullable Request chain) {
         for (var r = chain; r != null; r = r.next()) {
             r.inStore = false;
         }
@@ -163,13 +165,14 @@ public final class InFlightLedger {
         slots[predecessor.slot()] = successor;
         predecessor.state = Request.State.ORPHAN;
         if (predecessor.inStore) {
+            var slab = predecessor.slab();
             orphans++;
             if (predecessor.op() == BlockOp.READ) {
                 // The store may still write into the old payload: that memory stays the orphan's, and the successor
                 // gets other memory.
                 successor.payload(null, 0);
-            } else if (predecessor.slab() != null) {
-                predecessor.slab().hold();
+            } else if (slab != null) {
+                slab.hold();
             }
         }
         return successor;

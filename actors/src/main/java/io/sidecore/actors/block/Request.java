@@ -1,6 +1,7 @@
 package io.sidecore.actors.block;
 
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A request to a block device, and a slot of its queue's {@link InFlightLedger}: made once, used again and again. The element of a block stream is a
@@ -29,23 +30,28 @@ public final class Request {
     }
 
     private final int slot;
-    private Request next;
+    private @Nullable Request next;
+    /** Said when it is opened, before anybody has it. */
+    @SuppressWarnings("NullAway.Init")
     private BlockOp op;
+
     private long offset;
     private long length;
     private int flags;
     private long cookie;
-    private Slab slab;
+    private @Nullable Slab slab;
     private int position;
-    private MemorySegment lent;
+    private @Nullable MemorySegment lent;
     private boolean unsettled;
-    private Extents extents;
+    private @Nullable Extents extents;
     private Errno error = Errno.OK;
 
     State state = State.FREE;
     long sequence;
     int generation;
     int replays;
+
+    @Nullable
     Request freeNext;
     /** The store has it and has not given it back. */
     boolean inStore;
@@ -78,8 +84,8 @@ public final class Request {
         replays = predecessor.replays;
     }
 
-    /** Where its payload lies; set by the queue's guest end when the request arrives. */
-    public void payload(Slab slab, int position) {
+    /** Where its payload lies, null for nowhere yet; set by the queue's guest end when the request arrives. */
+    public void payload(@Nullable Slab slab, int position) {
         this.slab = slab;
         this.position = position;
         this.lent = null;
@@ -136,7 +142,7 @@ public final class Request {
     }
 
     /** The answer to a {@link BlockOp#STATUS}; null until there is one. */
-    public Extents extents() {
+    public @Nullable Extents extents() {
         return extents;
     }
 
@@ -157,11 +163,15 @@ public final class Request {
 
     /** Memory in which the payload lies, beginning at {@link #position()}, {@link #payloadBytes()} bytes. */
     public MemorySegment memory() {
-        return lent != null ? lent : slab.memory();
+        if (lent != null) {
+            return lent;
+        }
+        assert slab != null : this;
+        return slab.memory();
     }
 
     /** The slab of the payload; null for a request without one, and for lent memory. */
-    public Slab slab() {
+    public @Nullable Slab slab() {
         return slab;
     }
 
@@ -181,18 +191,18 @@ public final class Request {
     }
 
     /** The one behind it in its chain, null at the end. */
-    public Request next() {
+    public @Nullable Request next() {
         return next;
     }
 
     /** Links {@code following} behind it; returns this. */
-    public Request link(Request following) {
+    public Request link(@Nullable Request following) {
         next = following;
         return this;
     }
 
     /** Takes it out of its chain: returns what followed. */
-    public Request unlink() {
+    public @Nullable Request unlink() {
         var following = next;
         next = null;
         return following;

@@ -4,10 +4,10 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.IdentityHashMap;
-import java.util.Map;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Slabs for the queues of a host, in two sizes: {@link #STANDARD} ones, which are kept, and larger ones for single large requests, in multiples of it, of which some are kept and the others go back to the machine when they are given back.
@@ -46,7 +46,7 @@ public final class SlabPool implements AutoCloseable {
     private final ArrayDeque<Slab> standard = new ArrayDeque<>();
     private final ArrayDeque<Slab> large = new ArrayDeque<>();
     /** Each slab has an arena of its own, by which it goes back alone. */
-    private final Map<Slab, Arena> arenas = new IdentityHashMap<>();
+    private final IdentityHashMap<Slab, Arena> arenas = new IdentityHashMap<>();
 
     private long mappedBytes;
     private long closingBytes;
@@ -66,7 +66,7 @@ public final class SlabPool implements AutoCloseable {
     }
 
     /** An empty slab of at least so many bytes, or null if the limit does not allow another now. */
-    public synchronized Slab borrow(int bytes) {
+    public synchronized @Nullable Slab borrow(int bytes) {
         var slab = kept(bytes);
         if (slab == null) {
             var size = size(bytes);
@@ -74,7 +74,10 @@ public final class SlabPool implements AutoCloseable {
             if (mappedBytes + size - (long) standard.size() * STANDARD - keptBytes <= limit) {
                 makeRoom(size);
             }
-            slab = mappedBytes + closingBytes + size > limit ? null : map(size);
+            if (mappedBytes + closingBytes + size > limit) {
+                return null;
+            }
+            slab = map(size);
         }
         return lend(slab);
     }
@@ -91,9 +94,7 @@ public final class SlabPool implements AutoCloseable {
     }
 
     private Slab lend(Slab slab) {
-        if (slab != null) {
-            borrowedBytes += slab.capacity();
-        }
+        borrowedBytes += slab.capacity();
         return slab;
     }
 
@@ -101,7 +102,7 @@ public final class SlabPool implements AutoCloseable {
         return Math.max(1, Math.ceilDiv(bytes, STANDARD)) * STANDARD;
     }
 
-    private Slab kept(int bytes) {
+    private @Nullable Slab kept(int bytes) {
         if (bytes <= STANDARD) {
             return standard.poll();
         }
@@ -129,9 +130,9 @@ public final class SlabPool implements AutoCloseable {
     private void makeRoom(int size) {
         while (mappedBytes + size > limit && !(large.isEmpty() && standard.isEmpty())) {
             if (large.isEmpty()) {
-                unmap(standard.poll());
+                unmap(standard.remove());
             } else {
-                var slab = large.poll();
+                var slab = large.remove();
                 keptBytes -= slab.capacity();
                 unmap(slab);
             }
@@ -142,6 +143,7 @@ public final class SlabPool implements AutoCloseable {
         mappedBytes -= slab.capacity();
         closingBytes += slab.capacity();
         var arena = arenas.remove(slab);
+        assert arena != null : slab;
         closer.execute(() -> unmap(arena, slab.capacity()));
     }
 

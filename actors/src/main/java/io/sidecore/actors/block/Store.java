@@ -2,6 +2,7 @@ package io.sidecore.actors.block;
 
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.CompletionStage;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One way to reach a medium. Batch-wise and asynchronous: a chain goes in; what is done at once comes back from the call, the rest later. Used by several
@@ -34,7 +35,7 @@ public interface Store extends AutoCloseable {
      *
      * @return exactly this range, valid as long as the volume has queues; null if it has none to lend, or the range is not all there
      */
-    default MemorySegment lend(BlockOp op, long offset, int length) {
+    default @Nullable MemorySegment lend(BlockOp op, long offset, int length) {
         return null;
     }
 
@@ -46,6 +47,7 @@ public interface Store extends AutoCloseable {
      * @param later takes those finished after this call returned
      * @return those finished already, as a chain in order; null if none. Success or failure stands in each request
      */
+    @Nullable
     Request serve(Request chain, Completions later);
 
     /**

@@ -22,6 +22,6 @@ public record CatalogEntry(CatalogKey key, long revision, String value) {
 
     /** Its share of {@link CatalogState#MAX_BYTES}. */
     long bytes() {
-        return key.kind().length() + Utf8.length("a name", key.name()) + Utf8.length("a value", value);
+        return (long) key.kind().length() + Utf8.length("a name", key.name()) + Utf8.length("a value", value);
     }
 }

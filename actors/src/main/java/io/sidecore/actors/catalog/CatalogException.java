@@ -1,12 +1,13 @@
 package io.sidecore.actors.catalog;
 
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** The catalog did not do what it was asked; the message is a sentence that says why and what to do. */
 public abstract sealed class CatalogException extends RuntimeException {
     private static final long serialVersionUID = 1;
 
-    private CatalogException(String message, Throwable cause) {
+    private CatalogException(String message, @Nullable Throwable cause) {
         super(message, cause);
     }
 

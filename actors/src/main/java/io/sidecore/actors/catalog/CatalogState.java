@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The catalog's state machine: the same commands in the same order give the same results and the same entries, on every keeper. No thread, file or clock inside; not safe for several threads.
@@ -83,7 +84,7 @@ public final class CatalogState {
         };
     }
 
-    private CatalogEntry place(CatalogEntry entry) {
+    private @Nullable CatalogEntry place(CatalogEntry entry) {
         var old = kinds.computeIfAbsent(entry.key().kind(), _ -> new TreeMap<>())
                 .put(entry.key().name(), entry);
         bytes += entry.bytes() - (old == null ? 0 : old.bytes());
@@ -93,7 +94,9 @@ public final class CatalogState {
 
     private void remove(CatalogKey key) {
         var names = kinds.get(key.kind());
+        assert names != null : key;
         var old = names.remove(key.name());
+        assert old != null : key;
         if (names.isEmpty()) {
             kinds.remove(key.kind());
         }

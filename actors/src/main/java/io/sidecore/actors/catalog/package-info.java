@@ -6,4 +6,7 @@
  *
  * <p>Uses the JDK only. Values are opaque text: what a volume's definition says is the business of who reads it.
  */
+@NullMarked
 package io.sidecore.actors.catalog;
+
+import org.jspecify.annotations.NullMarked;

@@ -18,6 +18,7 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import org.apache.pekko.stream.Attributes;
 import org.jctools.queues.atomic.MpscUnboundedAtomicArrayQueue;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -103,7 +104,7 @@ public final class CoreLoop implements Loop {
     private final Clock clock;
     private final LoopSettings limits;
     private final Placement placement;
-    private final Selector selector;
+    private final @Nullable Selector selector;
     private final long turnNanos;
     private final Counters counters = new Counters();
     private final ArrayDeque<Runnable> local = new ArrayDeque<>(256);
@@ -118,10 +119,10 @@ public final class CoreLoop implements Loop {
     private final AtomicInteger state = new AtomicInteger();
     private final AtomicLong running = new AtomicLong();
     private final Consumer<SelectionKey> onReady = this::ready;
-    private final Simulation simulation;
+    private final @Nullable Simulation simulation;
 
-    private volatile Attributes attributes;
-    private volatile Thread thread;
+    private volatile @Nullable Attributes attributes;
+    private volatile @Nullable Thread thread;
     private volatile boolean stopping;
     /** Written and read by the loop's thread; what others need to know stands in the state. */
     private boolean ended;
@@ -134,7 +135,7 @@ public final class CoreLoop implements Loop {
 
     private long lastComplaint;
     private int readyChannels;
-    private Readiness hot;
+    private @Nullable Readiness hot;
     private long requestsBefore;
 
     /** A loop with a thread of its own, not yet started. */
@@ -152,8 +153,8 @@ public final class CoreLoop implements Loop {
             Clock clock,
             LoopSettings limits,
             Placement placement,
-            Selector selector,
-            Simulation simulation) {
+            @Nullable Selector selector,
+            @Nullable Simulation simulation) {
         this.name = name;
         this.clock = clock;
         this.limits = limits;
@@ -234,8 +235,8 @@ public final class CoreLoop implements Loop {
         started.start();
     }
 
-    /** Its thread once started; for reports. */
-    public Thread thread() {
+    /** Its thread once started, null before; for reports. */
+    public @Nullable Thread thread() {
         return thread;
     }
 
@@ -460,6 +461,7 @@ public final class CoreLoop implements Loop {
 
     /** Looks at the channels; waits at most so many milliseconds. */
     private int select(long waitMillis) {
+        assert selector != null : name;
         readyChannels = 0;
         try {
             if (waitMillis > 0) {
@@ -481,8 +483,9 @@ public final class CoreLoop implements Loop {
         readyChannels++;
         running.setOpaque(++watched);
         try {
-            hot = (Readiness) key.attachment();
-            hot.ready(key.readyOps());
+            var channel = (Readiness) key.attachment();
+            hot = channel;
+            channel.ready(key.readyOps());
         } catch (CancelledKeyException e) {
             LOG.debug("core loop {}: channel closed while it became ready", name);
         } catch (Throwable t) {
@@ -575,12 +578,13 @@ public final class CoreLoop implements Loop {
 
     /** Looks some times at the channel that was ready last; the turn that follows looks at all of them. */
     private void pollHot() {
-        for (var i = 0; i < HOT_POLLS && hot != null && remote.isEmpty(); i++) {
+        var channel = hot;
+        for (var i = 0; i < HOT_POLLS && channel != null && remote.isEmpty(); i++) {
             var again = clock.nanos() + PAUSE_NANOS;
             do {
                 Thread.onSpinWait();
             } while (clock.nanos() - again < 0);
-            if (look(hot) > 0) {
+            if (look(channel) > 0) {
                 lastWork = clock.nanos();
                 arrived();
                 return;

@@ -1,6 +1,7 @@
 package io.sidecore.actors.core;
 
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /** A binary heap of {@link Deadline}s, ordered by time; each knows its index, so that re-arming and disarming are O(log n) and allocate nothing. */
 final class Deadlines {
@@ -44,6 +45,7 @@ final class Deadlines {
     }
 
     /** Takes the earliest deadline if it is due, else answers null. */
+    @Nullable
     Deadline due(long now) {
         if (size == 0 || heap[0].at - now > 0) {
             return null;

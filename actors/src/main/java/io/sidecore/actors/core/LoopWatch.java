@@ -55,9 +55,8 @@ public final class LoopWatch implements AutoCloseable {
         // Still in the task of the last look: it has lasted a whole bound.
         var held = task != 0 && task == last.task();
         if (held && !last.reported()) {
-            var stack = loop.thread() == null
-                    ? new StackTraceElement[0]
-                    : loop.thread().getStackTrace();
+            var thread = loop.thread();
+            var stack = thread == null ? new StackTraceElement[0] : thread.getStackTrace();
             if (loop.runningTask() == task) {
                 reports.add(1);
                 LOG.warn(

@@ -5,6 +5,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Runs any number of {@link CoreLoop}s on the calling thread, on a virtual clock, in an order that a seed decides: which loop turns next, which of its tasks runs
@@ -14,7 +15,7 @@ public final class Simulation {
     private final SplittableRandom random;
     private final List<CoreLoop> loops = new ArrayList<>();
     private long nanos = 1_000_000_000L;
-    private CoreLoop running;
+    private @Nullable CoreLoop running;
     private long trace = 0xcbf29ce484222325L;
     private long steps;
 
@@ -41,6 +42,7 @@ public final class Simulation {
     }
 
     /** The loop whose turn it is, null between turns. */
+    @Nullable
     CoreLoop running() {
         return running;
     }
@@ -92,8 +94,9 @@ public final class Simulation {
             if (loops.get(i).runnable(nanos) && choice-- == 0) {
                 note(i);
                 note(nanos);
-                running = loops.get(i);
-                running.turn();
+                var loop = loops.get(i);
+                running = loop;
+                loop.turn();
                 running = null;
                 break;
             }

@@ -1,6 +1,7 @@
 package io.sidecore.actors.vif;
 
 import io.sidecore.actors.block.Request;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The guest's side of a queue: a connection, a virtqueue, a ring. It turns what the guest sends into requests and answers into what the guest receives; it keeps the
@@ -17,6 +18,7 @@ public interface GuestEnd {
      * The next requests, opened in the queue's ledger: a chain of at most {@link io.sidecore.actors.block.InFlightLedger#BATCH}, or null when the guest has not sent any or no room is left for more. After a
      * null {@link ServiceEnd#ready()} is called once that changes.
      */
+    @Nullable
     Request receive();
 
     /** Answers a chain of requests, in this order; frees each in the ledger once its answer has left. */

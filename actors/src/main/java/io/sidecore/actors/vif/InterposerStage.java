@@ -11,6 +11,7 @@ import org.apache.pekko.stream.stage.AbstractInHandler;
 import org.apache.pekko.stream.stage.AbstractOutHandler;
 import org.apache.pekko.stream.stage.GraphStage;
 import org.apache.pekko.stream.stage.GraphStageLogic;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The plumbing of an interposer's stage: demand, completion and the drain before a change. A subclass says what happens to requests and completions by overriding
@@ -97,24 +98,24 @@ public abstract class InterposerStage extends GraphStage<BidiShape<Request, Requ
             return true;
         }
 
-        /** Sends a chain on towards the store. */
-        protected final void forward(Request chain) {
+        /** Sends a chain on towards the store; null is an empty one. */
+        protected final void forward(@Nullable Request chain) {
             toStore.append(chain);
             if (isAvailable(requestsOut)) {
                 push(requestsOut, toStore.take());
             }
         }
 
-        /** Sends a chain back towards the guest. */
-        protected final void answer(Request chain) {
+        /** Sends a chain back towards the guest; null is an empty one. */
+        protected final void answer(@Nullable Request chain) {
             toGuest.append(chain);
             if (isAvailable(completionsOut)) {
                 push(completionsOut, toGuest.take());
             }
         }
 
-        /** Sends a chain back as not served: it will be issued again behind the change. */
-        protected final void returnUnserved(Request chain) {
+        /** Sends a chain back as not served: it will be issued again behind the change; null is an empty one. */
+        protected final void returnUnserved(@Nullable Request chain) {
             for (var r = chain; r != null; r = r.next()) {
                 r.fail(Errno.RETURNED);
             }

@@ -19,6 +19,7 @@ import org.apache.pekko.stream.javadsl.BidiFlow;
 import org.apache.pekko.stream.javadsl.Flow;
 import org.apache.pekko.stream.javadsl.Sink;
 import org.apache.pekko.stream.javadsl.Source;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -59,7 +60,8 @@ public final class Queue implements ServiceEnd {
             State.CLOSED, EnumSet.noneOf(State.class));
 
     /** Something wanted of the queue; with neither a route nor a loop it is only to serve through the volume's present store. */
-    private record Change(Route route, CoreLoop loop, boolean onlyStore, CompletableFuture<Changed> done) {}
+    private record Change(
+            @Nullable Route route, @Nullable CoreLoop loop, boolean onlyStore, CompletableFuture<Changed> done) {}
 
     private final String name;
     private final VifSettings limits;
@@ -77,11 +79,11 @@ public final class Queue implements ServiceEnd {
     private volatile CoreLoop loop;
     private volatile Route route;
     private volatile int generation;
-    private QueueStages.FromGuest.Logic source;
-    private QueueStages.ToGuest.Logic sink;
-    private StorePort port;
-    private Change change;
-    private String closing;
+    private QueueStages.FromGuest.@Nullable SourceLogic source;
+    private QueueStages.ToGuest.@Nullable SinkLogic sink;
+    private @Nullable StorePort port;
+    private @Nullable Change change;
+    private @Nullable String closing;
     private boolean chainEnded;
     private boolean reopen;
     private boolean lingering;
@@ -162,11 +164,11 @@ public final class Queue implements ServiceEnd {
     }
 
     /**
-     * Another route or another loop, or both, while I/O goes on. Changes of a queue happen one after the other. Any thread.
+     * Another route or another loop, or both (null leaves what is), while I/O goes on. Changes of a queue happen one after the other. Any thread.
      *
      * @return completed on the loop once the new stream runs; failed if the queue ended before
      */
-    public CompletionStage<Changed> change(Route to, CoreLoop on) {
+    public CompletionStage<Changed> change(@Nullable Route to, @Nullable CoreLoop on) {
         var done = new CompletableFuture<Changed>();
         submit(() -> enqueue(new Change(to, on, false, done)));
         return done;
@@ -224,12 +226,13 @@ public final class Queue implements ServiceEnd {
     }
 
     @Override
-    public MemorySegment lend(BlockOp op, long offset, int length) {
+    public @Nullable MemorySegment lend(BlockOp op, long offset, int length) {
         if (!life.is(State.RUNNING)
                 || !route.interposers().isEmpty()
                 || op.changes() && route.attachment().readOnly()) {
             return null;
         }
+        assert port != null : this;
         return port.store().lend(op, offset, length);
     }
 
@@ -248,8 +251,9 @@ public final class Queue implements ServiceEnd {
         reopen = false;
         var volume = route.volume();
         volume.attach(this);
-        port = new StorePort(this, volume.store(), route.attachment().readOnly());
-        Flow<Request, Request, ?> resource = Flow.fromGraph(port.stage());
+        var store = new StorePort(this, volume.store(), route.attachment().readOnly());
+        port = store;
+        Flow<Request, Request, ?> resource = Flow.fromGraph(store.stage());
         var site = new Interposer.Site(name, loop);
         var interposers = route.interposers();
         for (var i = interposers.size() - 1; i >= 0; i--) {
@@ -292,7 +296,7 @@ public final class Queue implements ServiceEnd {
                 Source.fromGraph(new QueueStages.FromGuest(this, generation)));
     }
 
-    boolean sourceStarted(QueueStages.FromGuest.Logic started, int of) {
+    boolean sourceStarted(QueueStages.FromGuest.SourceLogic started, int of) {
         if (of != generation || !life.is(State.RUNNING)) {
             return false;
         }
@@ -308,7 +312,7 @@ public final class Queue implements ServiceEnd {
         return true;
     }
 
-    void sourceStopped(QueueStages.FromGuest.Logic stopped) {
+    void sourceStopped(QueueStages.FromGuest.SourceLogic stopped) {
         if (source == stopped) {
             source = null;
             if (life.is(State.RUNNING)) {
@@ -318,7 +322,7 @@ public final class Queue implements ServiceEnd {
         }
     }
 
-    void sinkStarted(QueueStages.ToGuest.Logic started, int of) {
+    void sinkStarted(QueueStages.ToGuest.SinkLogic started, int of) {
         if (of == generation) {
             sink = started;
         }
@@ -329,12 +333,13 @@ public final class Queue implements ServiceEnd {
     }
 
     /** The next chain for the stream: what is to be replayed, then what the guest sends. */
+    @Nullable
     Request next() {
         return replay.isEmpty() ? end.receive() : nextOfReplay();
     }
 
     /** Memory for payloads is bounded, so what is to be replayed may have to wait for some, as it did when it arrived. */
-    private Request nextOfReplay() {
+    private @Nullable Request nextOfReplay() {
         try {
             gatherReplay();
         } catch (RuntimeException e) {
@@ -347,17 +352,17 @@ public final class Queue implements ServiceEnd {
 
     private void gatherReplay() {
         while (batch.count() < InFlightLedger.BATCH && !replay.isEmpty()) {
-            var request = replay.peek();
+            var request = replay.element();
             var lacksMemory = request.op() == BlockOp.READ && request.slab() == null && !request.isLent();
             if (lacksMemory && !end.renew(request, ledger.used() == replay.size())) {
                 break;
             }
-            batch.add(replay.poll());
+            batch.add(replay.remove());
         }
     }
 
     /** A chain of completions has come through. */
-    void answer(Request chain, int of) {
+    void answer(@Nullable Request chain, int of) {
         stages.lap(Stages.INTERPOSE);
         var answered = 0;
         var bytes = 0L;
@@ -381,7 +386,9 @@ public final class Queue implements ServiceEnd {
             brokenInARow = 0;
             loop.counters().requests.add(answered);
             stages.answered(loop.taskNumber(), answered, bytes);
-            deliver(batch.take());
+            var finished = batch.take();
+            assert finished != null : this;
+            deliver(finished);
         }
         if (reopen) {
             loop.execute(this::stallIfDue);
@@ -423,10 +430,11 @@ public final class Queue implements ServiceEnd {
 
     /** A queue that gave its store up serves through the next one already. Stalling it for that again would give up the next store too, if it takes longer than a drain may, and so on. */
     private void dropWhatIsDone() {
+        assert port != null : this;
         while (!changes.isEmpty()
-                && changes.peek().onlyStore()
+                && changes.element().onlyStore()
                 && port.store() == route.volume().store()) {
-            changes.poll().done().complete(new Changed(0, 0, false));
+            changes.remove().done().complete(new Changed(0, 0, false));
         }
     }
 
@@ -448,7 +456,7 @@ public final class Queue implements ServiceEnd {
     }
 
     /** The stream of this generation has ended: all that was in it has come back, or it failed. */
-    void drained(int of, Throwable failure) {
+    void drained(int of, @Nullable Throwable failure) {
         if (of != generation || chainEnded) {
             return;
         }
@@ -493,6 +501,7 @@ public final class Queue implements ServiceEnd {
     }
 
     private void giveUpChain() {
+        assert port != null : this;
         chainEnded = true;
         port.close();
         if (source != null) {
@@ -616,6 +625,7 @@ public final class Queue implements ServiceEnd {
         loop.disarm(patience);
         route.volume().detach(this);
         end.detach();
+        assert closing != null : this;
         end.close(closing);
         var ended = new IllegalStateException("queue " + name + " has ended: " + closing);
         if (change != null) {

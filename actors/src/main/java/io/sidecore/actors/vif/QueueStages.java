@@ -41,10 +41,10 @@ final class QueueStages {
 
         @Override
         public GraphStageLogic createLogic(Attributes attributes) {
-            return new Logic(this);
+            return new SourceLogic(this);
         }
 
-        static final class Logic extends GraphStageLogic {
+        static final class SourceLogic extends GraphStageLogic {
             private final Queue queue;
             private final int generation;
             private final Outlet<Request> out;
@@ -54,7 +54,7 @@ final class QueueStages {
             private int batches;
             private long shareBegan;
 
-            private Logic(FromGuest stage) {
+            private SourceLogic(FromGuest stage) {
                 super(stage.shape);
                 queue = stage.queue;
                 generation = stage.generation;
@@ -161,14 +161,14 @@ final class QueueStages {
 
         @Override
         public GraphStageLogic createLogic(Attributes attributes) {
-            return new Logic(this);
+            return new SinkLogic(this);
         }
 
-        static final class Logic extends GraphStageLogic {
+        static final class SinkLogic extends GraphStageLogic {
             private final Inlet<Request> in;
             private AsyncCallback<Signal> signal;
 
-            private Logic(ToGuest stage) {
+            private SinkLogic(ToGuest stage) {
                 super(stage.shape);
                 in = stage.in;
                 var queue = stage.queue;

@@ -5,6 +5,7 @@ import io.sidecore.actors.block.InFlightLedger;
 import io.sidecore.actors.core.Loop;
 import io.sidecore.conf.VifSettings;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The service's side of a queue, as the {@link GuestEnd} at its other side sees it: where requests are opened and answered, and what a guest may do with its own queue, which is to use it and to leave. Management (what lies behind the queue, where it
@@ -36,6 +37,7 @@ public interface ServiceEnd {
     boolean wanted();
 
     /** Memory of the medium in place of a payload of the guest end's, where nothing stands between that wants to see it; null for none. */
+    @Nullable
     MemorySegment lend(BlockOp op, long offset, int length);
 
     /** A write that was {@linkplain #lend lent} memory will not be served any more. */

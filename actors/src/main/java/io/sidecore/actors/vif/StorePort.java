@@ -18,6 +18,7 @@ import org.apache.pekko.stream.stage.AsyncCallback;
 import org.apache.pekko.stream.stage.GraphStage;
 import org.apache.pekko.stream.stage.GraphStageLogic;
 import org.jctools.queues.atomic.MpscLinkedAtomicQueue;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -37,7 +38,7 @@ final class StorePort implements Store.Completions {
     private final Chain allowed = new Chain();
     private final boolean readOnly;
     private boolean closed;
-    private Logic logic;
+    private @Nullable Logic logic;
 
     StorePort(Queue queue, Store store, boolean readOnly) {
         this.queue = queue;
@@ -178,16 +179,14 @@ final class StorePort implements Store.Completions {
             }
             outstanding += count;
             InFlightLedger.handedToStore(chain);
-            if (readOnly) {
-                chain = refuseChanges(chain);
-                if (chain == null) {
-                    emitAndPull();
-                    return;
-                }
+            var rest = readOnly ? refuseChanges(chain) : chain;
+            if (rest == null) {
+                emitAndPull();
+                return;
             }
             var stages = queue.stages();
             stages.lap(Stages.INTERPOSE);
-            var done = store.serve(chain, StorePort.this);
+            var done = store.serve(rest, StorePort.this);
             stages.lap(Stages.STORE);
             finished.append(done);
             emitAndPull();
@@ -201,8 +200,8 @@ final class StorePort implements Store.Completions {
         }
 
         /** What the attachment does not allow is answered here, whatever the guest end has let through. */
-        private Request refuseChanges(Request chain) {
-            while (chain != null) {
+        private @Nullable Request refuseChanges(Request refused) {
+            for (@Nullable Request chain = refused; chain != null; ) {
                 var following = chain.unlink();
                 if (chain.op().changes()) {
                     chain.fail(Errno.EPERM);

@@ -291,7 +291,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
             ActorRef<StatusReply<Done>> replyTo,
             Runnable onRefusal) {
         var all = changes.stream().map(CompletionStage::toCompletableFuture).toList();
-        CompletableFuture.allOf(all.toArray(CompletableFuture[]::new)).whenComplete((done, failure) -> {
+        var _ = CompletableFuture.allOf(all.toArray(CompletableFuture[]::new)).whenComplete((done, failure) -> {
             for (var one : all) {
                 if (one.isCompletedExceptionally() && one.exceptionNow() instanceof NotServedException refused) {
                     onRefusal.run();

@@ -15,6 +15,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -31,7 +32,7 @@ public final class Volume {
     private final Set<Attachment> attachments = new LinkedHashSet<>();
     private final Set<Store> givenUp = ConcurrentHashMap.newKeySet();
     private volatile Store store;
-    private volatile String failure;
+    private volatile @Nullable String failure;
     private volatile Medium.Watcher watcher = why -> {};
 
     /** A volume of this name on {@code medium}, which it does not close. */
@@ -193,7 +194,7 @@ public final class Volume {
             failure = why;
             var given = store;
             store = new Failed(given);
-            giveUp(given);
+            var _ = giveUp(given);
             queues.forEach(Queue::reopen);
             watcher.failed(why);
         }
@@ -252,7 +253,7 @@ public final class Volume {
         }
 
         @Override
-        public Request serve(Request chain, Completions later) {
+        public @Nullable Request serve(Request chain, Completions later) {
             for (var r = chain; r != null; r = r.next()) {
                 r.fail(Errno.EIO);
             }

@@ -3,4 +3,7 @@
  * The actor ({@link io.sidecore.actors.vif.VirtualInterface}) decides; the {@link io.sidecore.actors.vif.Queue} objects and their stages carry. A guest's side of a queue
  * ({@link io.sidecore.actors.vif.GuestEnd}) has no management operation, by type.
  */
+@NullMarked
 package io.sidecore.actors.vif;
+
+import org.jspecify.annotations.NullMarked;

@@ -233,7 +233,9 @@ class InFlightLedgerTest {
         InFlightLedger.handedToStore(held);
         ledger.open(BlockOp.WRITE, 0, 10, 0, 2, 1).lend(lent);
 
-        assertThat(ledger.replay(2, true)).allMatch(r -> r.memory() == lent);
+        assertThat(ledger.replay(2, true))
+                .extracting(Request::memory)
+                .allSatisfy(memory -> assertThat(memory).isSameAs(lent));
         assertThat(held.memory()).isSameAs(lent);
         assertThat(ledger.orphans()).isEqualTo(1);
     }

@@ -16,7 +16,11 @@ class SignalTest {
     private final Simulation simulation = new Simulation(1);
     private final CoreLoop loop = simulation.loop("loop", LIMITS);
     private final List<String> ran = new ArrayList<>();
-    private final Runnable signal = () -> ran.add("signal");
+    private final Runnable signal = this::signal;
+
+    private void signal() {
+        ran.add("signal");
+    }
 
     private void turns(int count) {
         for (var i = 0; i < count; i++) {

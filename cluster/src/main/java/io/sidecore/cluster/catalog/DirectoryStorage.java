@@ -6,7 +6,6 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.OpenOption;
@@ -53,7 +52,7 @@ final class DirectoryStorage implements JournalStorage {
         var locked = false;
         try {
             channel = channel(real.resolve(LOCK), StandardOpenOption.READ, StandardOpenOption.CREATE);
-            if (channel.tryLock() instanceof FileLock) {
+            if (channel.tryLock() != null) {
                 locked = true;
                 // For the sentence that the next one gets. It is not durable and need not be.
                 channel.truncate(0);

@@ -36,7 +36,10 @@ final class Journal implements Closeable {
 
     private final JournalStorage storage;
     private final LongSupplier salts;
+    /** Said when it is opened or begun. */
+    @SuppressWarnings("NullAway.Init")
     private JournalFile file;
+
     private long salt;
     private long end;
     private boolean inDoubt;

@@ -25,6 +25,7 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -76,7 +77,7 @@ public final class JournalCatalog implements Catalog {
 
     private final Condition queueChanged = queueLock.newCondition();
     private final ArrayDeque<Pending> queue = new ArrayDeque<>();
-    private Supplier<CatalogException> ended;
+    private @Nullable Supplier<CatalogException> ended;
     private boolean stop;
 
     // The keeper thread's own.
@@ -291,6 +292,7 @@ public final class JournalCatalog implements Catalog {
                     cause));
             waiting.addAll(queue);
             queue.clear();
+            assert ended != null;
             sentence = ended.get();
         } finally {
             queueLock.unlock();

@@ -8,6 +8,7 @@ import io.sidecore.cluster.catalog.JournalLayout.FileHeader;
 import io.sidecore.cluster.catalog.JournalLayout.FrameHeader;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads a journal: bytes in, the catalog out, or a sentence about the damage. Changes nothing.
@@ -64,7 +65,7 @@ final class JournalReplay {
 
     /** How many bytes behind {@link #end} are a torn tail. */
     long tornBytes() {
-        return bytes.limit() - at - (marked ? JournalLayout.FRAME_HEADER_BYTES : 0);
+        return (long) bytes.limit() - at - (marked ? JournalLayout.FRAME_HEADER_BYTES : 0);
     }
 
     private FileHeader header() {
@@ -195,7 +196,7 @@ final class JournalReplay {
     }
 
     /** The frame that begins here, or null if it is not whole. */
-    private FrameHeader wholeFrame() {
+    private @Nullable FrameHeader wholeFrame() {
         if (!FrameHeader.isWhole(bytes, at, header.salt())) {
             return null;
         }

@@ -9,4 +9,7 @@
  * file are flipped, or it is cut, while it is closed. After each of these a definition that was answered is there, or opening says where the damage is. Two exceptions, which no single file can tell
  * apart from a crash: a file cut exactly between two frames, and a last frame damaged after a loss of power has taken the mark behind it.
  */
+@NullMarked
 package io.sidecore.cluster.catalog;
+
+import org.jspecify.annotations.NullMarked;

@@ -116,7 +116,7 @@ class CatalogCrashTest {
             for (int i = random.nextInt(4); i >= 0; i--) {
                 var command = randomCommand(random, history, step);
                 history.change(command);
-                submit(catalog, command);
+                var _ = submit(catalog, command);
             }
             catalog.turn();
         }
@@ -163,7 +163,7 @@ class CatalogCrashTest {
             var storage = new ModelStorage(random);
             var history = new History();
             for (int session = 0; session < 3; session++) {
-                crashes += crashedSession(storage, random, history, seed) ? 1 : 0;
+                crashes += crashedSession(storage, random, history) ? 1 : 0;
                 var powerless = random.nextBoolean();
                 storage = powerless ? storage.afterPowerLoss() : storage.copy();
                 var found = reopened(storage, random);
@@ -175,7 +175,7 @@ class CatalogCrashTest {
         assertThat(crashes).isGreaterThan(1_000);
     }
 
-    private static boolean crashedSession(ModelStorage storage, SplittableRandom random, History history, long seed)
+    private static boolean crashedSession(ModelStorage storage, SplittableRandom random, History history)
             throws IOException {
         var left = new int[] {random.nextInt(120)};
         storage.faults(_ -> --left[0] < 0 ? Outcome.CRASHED : Outcome.DONE);
@@ -186,7 +186,7 @@ class CatalogCrashTest {
                 for (int i = random.nextInt(3); i >= 0; i--) {
                     var command = randomCommand(random, history, step);
                     history.change(command);
-                    submit(catalog, command);
+                    var _ = submit(catalog, command);
                 }
                 catalog.turn();
             }

@@ -16,6 +16,8 @@ final class Bounce implements AutoCloseable {
     private final Arena arena;
     private final MemorySegment whole;
     private final IoVector vector = new IoVector();
+    /** Said when it is taken. */
+    @SuppressWarnings("NullAway.Init")
     private MemorySegment memory;
 
     private Bounce(Arena arena, long bytes) {

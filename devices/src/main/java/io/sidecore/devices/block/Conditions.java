@@ -75,6 +75,7 @@ final class Conditions {
 
     private String end(ImageException.Kind kind) {
         var ended = present.remove(kind);
+        assert ended != null : kind;
         none = present.isEmpty();
         return ended.sentence();
     }

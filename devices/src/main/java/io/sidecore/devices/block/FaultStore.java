@@ -11,6 +11,7 @@ import io.sidecore.devices.interpose.FaultPlan;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.concurrent.CompletionStage;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A store that misbehaves by a {@link FaultPlan}: some requests are delayed, fail, or hang in its hands. What is delayed or hangs is served on a loop of its own, as by any store that does its work elsewhere; what hangs is served
@@ -47,12 +48,12 @@ public final class FaultStore implements Store {
 
     /** As well as the store behind: what is lent is not late, only its request is. */
     @Override
-    public MemorySegment lend(BlockOp op, long offset, int length) {
+    public @Nullable MemorySegment lend(BlockOp op, long offset, int length) {
         return inner.lend(op, offset, length);
     }
 
     @Override
-    public Request serve(Request chain, Completions later) {
+    public @Nullable Request serve(Request chain, Completions later) {
         var passing = new Chain();
         var failed = new Chain();
         while (chain != null) {
@@ -68,8 +69,9 @@ public final class FaultStore implements Store {
             }
             chain = next;
         }
-        if (!passing.isEmpty()) {
-            failed.append(inner.serve(passing.take(), later));
+        var rest = passing.take();
+        if (rest != null) {
+            failed.append(inner.serve(rest, later));
         }
         return failed.take();
     }

@@ -28,6 +28,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -82,7 +83,7 @@ public final class FileMedium implements Medium {
     private final AtomicLong checkedAt = new AtomicLong(System.nanoTime());
     private volatile Mask image;
     private boolean closed;
-    private volatile String failure;
+    private volatile @Nullable String failure;
     private volatile Watcher watcher = why -> {};
 
     /**
@@ -349,8 +350,9 @@ public final class FileMedium implements Medium {
         }
     }
 
-    private static void answer(Chain finished, Store.Completions later) {
+    private static void answer(Chain finished, Store.@Nullable Completions later) {
         for (Request r; (r = finished.poll()) != null; ) {
+            assert later != null : r;
             later.complete(r);
         }
     }
@@ -435,7 +437,7 @@ public final class FileMedium implements Medium {
             return finished.first() != null && finished.first().length() * finished.count() >= ANSWER_BYTES;
         }
 
-        private boolean continues(Request r, Request following, Chain joined, long bytes) {
+        private boolean continues(Request r, @Nullable Request following, Chain joined, long bytes) {
             return following != null
                     && following.op() == BlockOp.WRITE
                     && following.offset() == r.offset() + r.length()
@@ -450,6 +452,7 @@ public final class FileMedium implements Medium {
         if (joined.count() > 1) {
             var vector = VECTOR.get().clear();
             var first = joined.first();
+            assert first != null;
             for (var r = first; r != null; r = r.next()) {
                 vector.add(r.memory(), r.position(), r.payloadBytes());
             }
@@ -547,7 +550,7 @@ public final class FileMedium implements Medium {
             waiting.append(requests.take());
         }
 
-        private synchronized Request poll() {
+        private synchronized @Nullable Request poll() {
             return waiting.poll();
         }
 
@@ -705,7 +708,7 @@ public final class FileMedium implements Medium {
         }
 
         @Override
-        public Request serve(Request chain, Completions later) {
+        public @Nullable Request serve(Request chain, Completions later) {
             if (!fence.enter()) {
                 for (var r = chain; r != null; r = r.next()) {
                     r.fail(Errno.RETURNED);
@@ -721,7 +724,7 @@ public final class FileMedium implements Medium {
         }
 
         /** What is done at once is returned; the rest goes where it belongs, with one hand-off each. */
-        private Request sort(Request chain, Completions later) {
+        private @Nullable Request sort(Request chain, Completions later) {
             var done = new Chain();
             var inLine = new Chain();
             var spread = new Chain();
@@ -752,9 +755,10 @@ public final class FileMedium implements Medium {
                 }
                 chain = following;
             }
-            if (!inLine.isEmpty()) {
+            var lined = inLine.take();
+            if (lined != null) {
                 fence.stay();
-                line.add(new Batch(this, inLine.take(), later));
+                line.add(new Batch(this, lined, later));
             }
             if (!spread.isEmpty()) {
                 fence.stay();

@@ -5,6 +5,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -130,7 +131,7 @@ final class IoThreads implements AutoCloseable {
         }
 
         /** The next task; null when it is time to end. */
-        private Runnable next() {
+        private @Nullable Runnable next() {
             var task = tasks.poll();
             if (task != null) {
                 return task;
@@ -157,7 +158,9 @@ final class IoThreads implements AutoCloseable {
             }
         }
 
-        private Runnable look(long idleSince) {
+        @SuppressWarnings(
+                "ThreadPriorityCheck") // A guest on the same core shall run meanwhile; nothing else is expected of it.
+        private @Nullable Runnable look(long idleSince) {
             if (interval >= WORTH * SPIN_NANOS || !looking.compareAndSet(0, 1)) {
                 return tasks.poll();
             }

@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A raw image file or a block device of Linux. While it is open nobody else writes it: it holds a lock that other hosts and QEMU's tools respect.
@@ -136,7 +137,7 @@ public final class LinuxImage implements Image {
         }
     }
 
-    private static void close(OpenFile file) {
+    private static void close(@Nullable OpenFile file) {
         if (file != null) {
             file.close();
         }

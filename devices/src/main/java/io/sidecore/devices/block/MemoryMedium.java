@@ -23,6 +23,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A medium in memory: sparse, off the heap, of any size the address space holds. An extent takes memory once it has been written, until it is trimmed or zeroed; without, it reads as zeroes and costs nothing. Used by any number of
@@ -200,7 +201,7 @@ public final class MemoryMedium implements Medium {
         return (int) (offset >>> REGION_BITS);
     }
 
-    private MemorySegment lendForWriting(long offset, int length) {
+    private @Nullable MemorySegment lendForWriting(long offset, int length) {
         pin(offset, length);
         if (allocate(offset, length)) {
             return memory.asSlice(offset, length);
@@ -337,7 +338,7 @@ public final class MemoryMedium implements Medium {
         }
 
         @Override
-        public Request serve(Request chain, Completions later) {
+        public @Nullable Request serve(Request chain, Completions later) {
             if (!fence.enter()) {
                 for (var r = chain; r != null; r = r.next()) {
                     r.fail(Errno.RETURNED);
@@ -363,7 +364,7 @@ public final class MemoryMedium implements Medium {
             return r.length() > AT_ONCE && r.op() != BlockOp.STATUS && r.op() != BlockOp.CACHE && !isInPlace(r);
         }
 
-        private Request serveInPart(Request chain, Completions later) {
+        private @Nullable Request serveInPart(Request chain, Completions later) {
             var now = new Chain();
             while (chain != null) {
                 var following = chain.unlink();
@@ -393,7 +394,7 @@ public final class MemoryMedium implements Medium {
         }
 
         @Override
-        public MemorySegment lend(BlockOp op, long offset, int length) {
+        public @Nullable MemorySegment lend(BlockOp op, long offset, int length) {
             if (offset > size - length || !fence.enter()) {
                 return null;
             }

@@ -1,2 +1,5 @@
 /** Block media and the stores through which they are reached. */
+@NullMarked
 package io.sidecore.devices.block;
+
+import org.jspecify.annotations.NullMarked;

@@ -10,6 +10,7 @@ import org.apache.pekko.stream.Attributes;
 import org.apache.pekko.stream.BidiShape;
 import org.apache.pekko.stream.Graph;
 import org.apache.pekko.stream.stage.AsyncCallback;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Makes a VIF misbehave by a {@link FaultPlan}: delays, errors, requests that hang. A request that hangs is forgotten by the stage, not by the queue: it stays unanswered until the chain is replaced, and is issued again then. The plan can be
@@ -68,8 +69,8 @@ public final class FaultInjector implements Interposer {
             private final Chain failing = new Chain();
             private final Deadline due = new Deadline(() -> again());
             private AsyncCallback<Stage> wake;
-            private FaultPlan following;
-            private FaultPlan.Decisions decisions;
+            private @Nullable FaultPlan following;
+            private FaultPlan.@Nullable Decisions decisions;
 
             @Override
             public void preStart() {
@@ -87,20 +88,22 @@ public final class FaultInjector implements Interposer {
 
             @Override
             protected void requests(Request chain) {
-                if (following != plan) {
-                    following = plan;
-                    decisions = following.decisions();
+                var by = plan;
+                var dealt = decisions;
+                if (dealt == null || following != by) {
+                    following = by;
+                    dealt = by.decisions();
+                    decisions = dealt;
                 }
                 var now = site.loop().clock().nanos();
                 while (chain != null) {
                     var next = chain.unlink();
-                    switch (decisions.next()) {
+                    switch (dealt.next()) {
                         case PASS -> passing.add(chain);
                         case DELAY ->
-                            delayed.add(
-                                    new Delayed(chain, now + following.delay().toNanos()));
+                            delayed.add(new Delayed(chain, now + by.delay().toNanos()));
                         case ERROR -> {
-                            chain.fail(following.error());
+                            chain.fail(by.error());
                             failing.add(chain);
                         }
                         // Forgotten here; the queue's ledger has not forgotten it.

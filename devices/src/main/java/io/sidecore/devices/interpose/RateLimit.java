@@ -130,13 +130,14 @@ public final class RateLimit implements Interposer {
 
             private void release() {
                 var now = site.loop().clock().nanos();
-                while (!waiting.isEmpty()) {
-                    var wait = take(waiting.first(), now);
+                for (Request first; (first = waiting.first()) != null; ) {
+                    var wait = take(first, now);
                     if (wait > 0) {
                         site.loop().arm(due, now + Math.min(wait, LOOK_AGAIN_NANOS));
                         break;
                     }
-                    allowed.add(waiting.poll());
+                    waiting.poll();
+                    allowed.add(first);
                 }
                 if (!allowed.isEmpty()) {
                     forward(allowed.take());

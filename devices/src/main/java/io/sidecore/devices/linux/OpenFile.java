@@ -196,9 +196,11 @@ public final class OpenFile implements AutoCloseable {
 
     /** What there is in memory of the range, without waiting for a device; bytes read, or the negative errno: EAGAIN if there is nothing, EOPNOTSUPP if the file system does not know how. */
     public long readNow(IoVector to, long offset) {
-        var result = LibcFiles.read(fd, to.address(), to.count(), offset, LibcFiles.RWF_NOWAIT);
-        Reference.reachabilityFence(to);
-        return result;
+        try {
+            return LibcFiles.read(fd, to.address(), to.count(), offset, LibcFiles.RWF_NOWAIT);
+        } finally {
+            Reference.reachabilityFence(to);
+        }
     }
 
     /** Reads until the vector is full or the file ends; returns the bytes read. */
@@ -333,7 +335,7 @@ public final class OpenFile implements AutoCloseable {
                                 .strip())
                         > 0;
             } catch (IOException notThere) {
-                continue;
+                // The disk's is looked at next.
             }
         }
         return false;
@@ -429,7 +431,7 @@ public final class OpenFile implements AutoCloseable {
                         return Optional.of(nameOf(process) + " (pid " + process.getFileName() + ")");
                     }
                 } catch (IOException | java.io.UncheckedIOException goneOrForbidden) {
-                    continue;
+                    // Then it is another one, or nobody may know.
                 }
             }
         }

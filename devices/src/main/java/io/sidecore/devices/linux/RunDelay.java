@@ -2,6 +2,7 @@ package io.sidecore.devices.linux;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -12,10 +13,10 @@ import org.slf4j.LoggerFactory;
 public final class RunDelay implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(RunDelay.class);
 
-    private final RandomAccessFile file;
+    private final @Nullable RandomAccessFile file;
     private final byte[] line = new byte[96];
 
-    private RunDelay(RandomAccessFile file) {
+    private RunDelay(@Nullable RandomAccessFile file) {
         this.file = file;
     }
 

@@ -5,4 +5,7 @@
  *
  * <p>Uses the JDK only. Needs {@code --enable-native-access}.
  */
+@NullMarked
 package io.sidecore.devices.linux;
+
+import org.jspecify.annotations.NullMarked;

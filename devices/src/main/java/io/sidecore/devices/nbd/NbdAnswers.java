@@ -40,9 +40,11 @@ final class NbdAnswers {
             replies.append(slab, at, header);
             replies.append(read);
         } else {
+            var slab = read.slab();
+            assert slab != null : read;
             var at = read.position() - header;
-            putReadHeader(read.slab(), at, read);
-            replies.append(read.slab(), at, header + read.payloadBytes());
+            putReadHeader(slab, at, read);
+            replies.append(slab, at, header + read.payloadBytes());
         }
     }
 

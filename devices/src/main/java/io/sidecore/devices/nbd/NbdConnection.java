@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -39,8 +40,13 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     private final Runnable signal = this::signal;
     private final ByteBuffer[] pair = new ByteBuffer[2];
     private final ByteBuffer[] pieces = new ByteBuffer[PIECES];
+    /** Said by the first attach; nothing else is asked of a guest end before. */
+    @SuppressWarnings("NullAway.Init")
     private ServiceEnd queue;
+
+    @SuppressWarnings("NullAway.Init")
     private NbdTransmission codec;
+
     private boolean mayRead = true;
     private boolean blocked;
     private final Patience answersWait = new Patience(this::unsentTooLong);
@@ -81,6 +87,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             this.queue = queue;
             codec = new NbdTransmission(session, queue.limits().inFlightBytes(), queue.ledger(), pool, lender(queue));
             var room = codec.receiveBuffer();
+            assert room != null : session;
             var bytes = early.remaining();
             room.put(early);
             codec.received(bytes);
@@ -95,7 +102,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     private static NbdTransmission.Lender lender(ServiceEnd queue) {
         return new NbdTransmission.Lender() {
             @Override
-            public MemorySegment lend(BlockOp op, long offset, int length) {
+            public @Nullable MemorySegment lend(BlockOp op, long offset, int length) {
                 return queue.lend(op, offset, length);
             }
 
@@ -165,7 +172,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     }
 
     @Override
-    public Request receive() {
+    public @Nullable Request receive() {
         if (closed) {
             return null;
         }
@@ -184,7 +191,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         return null;
     }
 
-    private Request readAndDecode() throws IOException, NbdProtocolException {
+    private @Nullable Request readAndDecode() throws IOException, NbdProtocolException {
         var rounds = 0;
         while (true) {
             if (blocked) {
@@ -343,6 +350,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
 
     private boolean flushFirst() throws IOException {
         var bytes = codec.pending();
+        assert bytes != null : this;
         var wanted = bytes.remaining();
         var written = transport.write(bytes);
         sent(written);

@@ -9,6 +9,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The handshake phase, fixed newstyle (proto.md, "Newstyle negotiation"): greeting, client flags, then options until the client chooses an export or leaves. Pure: {@link #feed} consumes what the client
@@ -40,9 +41,9 @@ public final class NbdHandshake {
     private int options;
     private boolean shuttingDown;
     private boolean structured;
-    private NbdExport contextOf;
+    private @Nullable NbdExport contextOf;
     private final Map<NbdExport, Long> sizes = new HashMap<>();
-    private NbdSession chosen;
+    private @Nullable NbdSession chosen;
     private TlsSettings.Mode tls;
     private boolean secure;
 
@@ -88,7 +89,7 @@ public final class NbdHandshake {
         return Optional.ofNullable(chosen);
     }
 
-    /** What is to be sent, ready to be read; cleared by {@link #sent()}. */
+    /** What is to be sent, ready to be read; cleared by {@link #sent}. */
     public ByteBuffer output() {
         return out.duplicate().flip();
     }

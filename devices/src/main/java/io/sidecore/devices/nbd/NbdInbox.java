@@ -4,6 +4,7 @@ import io.sidecore.actors.block.Slab;
 import io.sidecore.actors.block.SlabPool;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The bytes that have come from the client and were not consumed yet, in a slab: payloads stay where they were received. A large payload for which a store lends the memory is received there instead; then nothing but its header is read
@@ -17,19 +18,20 @@ final class NbdInbox {
     private int parsed;
     private int filled;
     private int needed;
-    private MemorySegment landing;
+    private @Nullable MemorySegment landing;
     private int landed;
     private boolean headersOnly;
 
     NbdInbox(QueueMemory memory) {
         this.memory = memory;
-        this.in = memory.keep(memory.borrow(SlabPool.STANDARD));
+        this.in = memory.keep(memory.borrowBeyond(SlabPool.STANDARD));
         this.needed = NbdRequestHeader.BYTES;
     }
 
     // --- filling
 
     /** Where the next bytes belong, or null while there is no memory for them. */
+    @Nullable
     ByteBuffer room() {
         if (landing != null) {
             return landing.asSlice(landed).asByteBuffer();
@@ -57,6 +59,7 @@ final class NbdInbox {
     }
 
     /** Where bytes that come in the same read as the end of a {@link #room()} belong; null if they would have come there anyway. */
+    @Nullable
     ByteBuffer behind() {
         if (landing == null || filled != parsed || in.capacity() - filled < NbdRequestHeader.BYTES) {
             return null;
@@ -136,15 +139,18 @@ final class NbdInbox {
 
     /** Bytes of the payload that is being received into lent memory. */
     long landingBytes() {
+        assert landing != null;
         return landing.byteSize();
     }
 
     /** The memory that was filled completely; null while it is not. */
+    @Nullable
     MemorySegment landed() {
-        if (landed < landing.byteSize()) {
+        var whole = landing;
+        assert whole != null;
+        if (landed < whole.byteSize()) {
             return null;
         }
-        var whole = landing;
         landing = null;
         return whole;
     }

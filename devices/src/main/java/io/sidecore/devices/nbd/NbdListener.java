@@ -114,6 +114,7 @@ public final class NbdListener implements AutoCloseable {
     /** Out of file descriptors, say: the channel stays ready, so it is not looked at for a while. */
     private void pause(ServerSocketChannel channel) {
         var key = keys.get(channel);
+        assert key != null : channel;
         key.interestOps(0);
         loop.arm(
                 new Deadline(() -> {

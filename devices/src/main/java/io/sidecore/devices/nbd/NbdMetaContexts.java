@@ -5,6 +5,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a client asks about metadata contexts: the data of NBD_OPT_LIST_META_CONTEXT and NBD_OPT_SET_META_CONTEXT (proto.md, "Metadata querying").
@@ -51,7 +52,7 @@ record NbdMetaContexts(String export, List<String> queries) {
         return data.hasRemaining() ? Optional.empty() : Optional.of(new NbdMetaContexts(export, queries));
     }
 
-    private static String string(ByteBuffer data) {
+    private static @Nullable String string(ByteBuffer data) {
         if (data.remaining() < 4) {
             return null;
         }

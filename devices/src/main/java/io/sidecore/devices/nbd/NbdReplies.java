@@ -7,6 +7,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.Iterator;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What is to be sent, as runs of bytes: in slabs, where replies in order lie one behind the other, and in memory that a store has lent. A slab is held as long as a byte of it is unsent.
@@ -14,17 +15,23 @@ import java.util.Iterator;
 final class NbdReplies {
     /** A contiguous stretch of bytes to send; {@code slab} is null for lent memory. */
     private static final class Run {
+        @Nullable
         Slab slab;
+
+        @Nullable
         MemorySegment lent;
+
         int from;
         int to;
         int holds;
 
         /** Its unsent bytes. A view of its own: several runs may lie in one slab. */
         ByteBuffer view() {
-            return slab == null
-                    ? lent.asSlice(from, to - from).asByteBuffer()
-                    : slab.buffer().clear().slice(from, to - from);
+            if (slab != null) {
+                return slab.buffer().clear().slice(from, to - from);
+            }
+            assert lent != null;
+            return lent.asSlice(from, to - from).asByteBuffer();
         }
     }
 
@@ -37,10 +44,11 @@ final class NbdReplies {
 
     NbdReplies(QueueMemory memory) {
         this.memory = memory;
-        this.out = memory.keep(memory.borrow(SlabPool.STANDARD));
+        this.out = memory.keep(memory.borrowBeyond(SlabPool.STANDARD));
     }
 
     /** A slab with room for {@code bytes} more, or null while there is no memory. */
+    @Nullable
     Slab slab(int bytes) {
         if (bytes > SlabPool.STANDARD) {
             return memory.borrow(bytes);
@@ -92,8 +100,8 @@ final class NbdReplies {
         lentRuns++;
     }
 
-    private void add(Slab slab, MemorySegment lent, int from, int bytes) {
-        var run = spare.isEmpty() ? new Run() : spare.poll();
+    private void add(@Nullable Slab slab, @Nullable MemorySegment lent, int from, int bytes) {
+        var run = spare.isEmpty() ? new Run() : spare.remove();
         run.slab = slab;
         run.lent = lent;
         run.from = from;
@@ -114,7 +122,7 @@ final class NbdReplies {
 
     /** The first bytes to send. */
     ByteBuffer first() {
-        var run = runs.peek();
+        var run = runs.element();
         return run.slab == null ? run.view() : run.slab.buffer().limit(run.to).position(run.from);
     }
 
@@ -136,7 +144,7 @@ final class NbdReplies {
     void sent(long bytes) {
         unsent -= bytes;
         while (bytes > 0) {
-            var run = runs.peek();
+            var run = runs.element();
             var n = (int) Math.min(bytes, run.to - run.from);
             run.from += n;
             bytes -= n;

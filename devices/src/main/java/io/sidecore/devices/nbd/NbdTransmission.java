@@ -9,6 +9,7 @@ import io.sidecore.actors.block.Slab;
 import io.sidecore.actors.block.SlabPool;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The transmission phase (proto.md, "Transmission"), with simple or structured replies. Pure: bytes in, requests out; completions in, bytes out. Payloads are not copied: a write's stays where it was received, a read's is
@@ -21,6 +22,7 @@ public final class NbdTransmission {
     @FunctionalInterface
     public interface Lender {
         /** The memory of this range as {@link io.sidecore.actors.block.Store#lend} gives it; null for none. */
+        @Nullable
         MemorySegment lend(BlockOp op, long offset, int length);
 
         /** A write that was lent memory will not be served any more. */
@@ -65,7 +67,7 @@ public final class NbdTransmission {
     // -----------------------------------------------------------------------------------------------------
 
     /** Where the next bytes from the client belong, or null while there is no memory for them. Tell {@link #received} how many came. */
-    public ByteBuffer receiveBuffer() {
+    public @Nullable ByteBuffer receiveBuffer() {
         var room = inbox.room();
         if (room == null) {
             starved = true;
@@ -74,7 +76,7 @@ public final class NbdTransmission {
     }
 
     /** Where bytes that come behind those of the {@link #receiveBuffer()} in the same read belong; null if it is enough. */
-    public ByteBuffer receiveBehind() {
+    public @Nullable ByteBuffer receiveBehind() {
         return inbox.behind();
     }
 
@@ -91,7 +93,7 @@ public final class NbdTransmission {
      *
      * @throws NbdProtocolException if the client is out of step
      */
-    public Request decode(int generation) throws NbdProtocolException {
+    public @Nullable Request decode(int generation) throws NbdProtocolException {
         batchBytes = 0;
         starved = false;
         var refusedBefore = refused;
@@ -326,7 +328,7 @@ public final class NbdTransmission {
     }
 
     /** The next bytes to send, null if there are none. Tell {@link #sent} how many went. */
-    public ByteBuffer pending() {
+    public @Nullable ByteBuffer pending() {
         return replies.isEmpty() ? null : replies.first();
     }
 

@@ -3,6 +3,7 @@ package io.sidecore.devices.nbd;
 import io.sidecore.actors.block.InFlightLedger;
 import io.sidecore.actors.block.Slab;
 import io.sidecore.actors.block.SlabPool;
+import org.jspecify.annotations.Nullable;
 
 /** The slabs that one queue has borrowed, bounded in bytes by the queue's limit and by the pool's. On the queue's loop. */
 final class QueueMemory {
@@ -18,6 +19,7 @@ final class QueueMemory {
     }
 
     /** A slab of at least so many bytes, or null if the bounds do not allow another. */
+    @Nullable
     Slab borrow(int bytes) {
         if (ledger.used() == 0) {
             // One request always fits, or it could never be served.

@@ -14,6 +14,7 @@ import javax.net.ssl.SSLEngineResult;
 import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLPeerUnverifiedException;
 import javax.net.ssl.SSLSession;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -77,7 +78,10 @@ public final class TlsTransport implements Transport, Transport.Listener {
 
     private volatile Loop loop;
     private Listener listener;
+    /** Null until it has been begun; nothing that needs it happens before. */
+    @SuppressWarnings("NullAway.Init")
     private SSLEngine engine;
+
     private int outSent;
     /** The last read from below found less than there was room for. */
     private boolean drained;
@@ -101,7 +105,7 @@ public final class TlsTransport implements Transport, Transport.Listener {
     private boolean open;
     private boolean ended;
     private boolean closed;
-    private IOException failure;
+    private @Nullable IOException failure;
 
     /**
      * Over a transport on which the peer is about to say hello. Nothing is sent or read before {@link #attach}.
@@ -306,7 +310,7 @@ public final class TlsTransport implements Transport, Transport.Listener {
         }
     }
 
-    private void handBack(IOException refused) {
+    private void handBack(@Nullable IOException refused) {
         var on = loop;
         try {
             on.execute(() -> {

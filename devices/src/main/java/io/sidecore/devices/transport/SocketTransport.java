@@ -8,6 +8,7 @@ import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.SocketChannel;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -19,7 +20,7 @@ public final class SocketTransport implements Transport, Readiness {
 
     private final SocketChannel channel;
     private Loop loop;
-    private SelectionKey key;
+    private @Nullable SelectionKey key;
     private Listener listener;
     private int interest;
 

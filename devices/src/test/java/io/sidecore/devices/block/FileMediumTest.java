@@ -195,7 +195,7 @@ class FileMediumTest {
     @Test
     void aSecondOpenerIsToldWhichFileAndWhichProcess() throws IOException {
         var path = folder.resolve("disk.img");
-        try (var medium = medium(path, MIB)) {
+        try (var _ = medium(path, MIB)) {
             assertThatThrownBy(() -> medium(path, 0))
                     .isInstanceOf(MediumException.class)
                     .hasMessageContaining(path + " is in use by")

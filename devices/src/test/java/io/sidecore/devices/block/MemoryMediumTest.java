@@ -169,7 +169,7 @@ class MemoryMediumTest {
                 var random = new Random(lane);
                 for (var i = 0; i < 200; i++) {
                     // Every extent is shared by four threads, each with a quarter of its own.
-                    var offset = random.nextInt(64) * (long) EXTENT + lane * (EXTENT / 4);
+                    var offset = random.nextInt(64) * (long) EXTENT + lane * (EXTENT / 4L);
                     var bytes = pattern(EXTENT / 4, random.nextInt());
                     assertThat(write(own, offset, bytes)).isEqualTo(Errno.OK);
                     assertThat(read(own, offset, bytes.length)).isEqualTo(bytes);

@@ -204,7 +204,7 @@ class NbdHandshakeTest {
 
     @Test
     void exportNameAnswersWithZeroesUnlessTheClientDoesWithout() throws Exception {
-        feed(flags(Nbd.FLAG_FIXED_NEWSTYLE), option(Nbd.OPT_EXPORT_NAME, "scratch".getBytes()));
+        feed(flags(Nbd.FLAG_FIXED_NEWSTYLE), option(Nbd.OPT_EXPORT_NAME, "scratch".getBytes(StandardCharsets.UTF_8)));
 
         var out = afterGreeting();
         assertThat(out.remaining()).isEqualTo(8 + 2 + 124);
@@ -218,7 +218,7 @@ class NbdHandshakeTest {
 
     @Test
     void exportNameAnswersWithoutZeroesIfBothSidesAgreed() throws Exception {
-        feed(flags(BOTH), option(Nbd.OPT_EXPORT_NAME, "root".getBytes()));
+        feed(flags(BOTH), option(Nbd.OPT_EXPORT_NAME, "root".getBytes(StandardCharsets.UTF_8)));
 
         assertThat(afterGreeting().remaining()).isEqualTo(10);
         assertThat(handshake.chosen().orElseThrow().export()).isEqualTo(ROOT);
@@ -226,7 +226,8 @@ class NbdHandshakeTest {
 
     @Test
     void exportNameOfAnUnknownExportEndsIt() {
-        assertThatThrownBy(() -> feed(flags(BOTH), option(Nbd.OPT_EXPORT_NAME, "nowhere".getBytes())))
+        assertThatThrownBy(() ->
+                        feed(flags(BOTH), option(Nbd.OPT_EXPORT_NAME, "nowhere".getBytes(StandardCharsets.UTF_8))))
                 .isInstanceOf(NbdProtocolException.class)
                 .hasMessageContaining("nowhere");
     }
@@ -303,7 +304,7 @@ class NbdHandshakeTest {
 
     @Test
     void garbageInPlaceOfAnOptionEndsIt() {
-        assertThatThrownBy(() -> feed(flags(BOTH), "GET / HTTP/1.1\r\n\r\n".getBytes()))
+        assertThatThrownBy(() -> feed(flags(BOTH), "GET / HTTP/1.1\r\n\r\n".getBytes(StandardCharsets.UTF_8)))
                 .isInstanceOf(NbdProtocolException.class)
                 .hasMessageContaining("IHAVEOPT");
     }

@@ -73,7 +73,7 @@ class NbdNegotiationTest {
     }
 
     private void onLoop(Runnable task) throws Exception {
-        CompletableFuture.runAsync(task, loop::execute).get(PATIENCE_SECONDS, TimeUnit.SECONDS);
+        CompletableFuture.runAsync(task, loop).get(PATIENCE_SECONDS, TimeUnit.SECONDS);
     }
 
     /** What the client has sent and nobody has read; what it was sent. On the loop. */

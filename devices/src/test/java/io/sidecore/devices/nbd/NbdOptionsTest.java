@@ -10,6 +10,7 @@ import io.sidecore.actors.block.Capabilities.BlockSizes;
 import io.sidecore.devices.nbd.HandshakeInMemory.Reply;
 import io.sidecore.devices.nbd.ServerInMemory.Disk;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -73,7 +74,9 @@ class NbdOptionsTest {
     void exportNameKeepsWhatWasAgreedOnBefore() throws Exception {
         client.ask(Nbd.OPT_STRUCTURED_REPLY);
         client.ask(SET_CONTEXTS, queries("root", "base:allocation"));
-        client.handshake().feed(ByteBuffer.wrap(HandshakeInMemory.option(Nbd.OPT_EXPORT_NAME, "root".getBytes())));
+        client.handshake()
+                .feed(ByteBuffer.wrap(
+                        HandshakeInMemory.option(Nbd.OPT_EXPORT_NAME, "root".getBytes(StandardCharsets.UTF_8))));
 
         assertThat(client.session().structured()).isTrue();
         assertThat(client.session().allocation()).isTrue();
@@ -360,7 +363,7 @@ class NbdOptionsTest {
     void aHostThatStopsClosesOnExportName() throws Exception {
         client.handshake().shutDown();
 
-        assertThatThrownBy(() -> client.ask(Nbd.OPT_EXPORT_NAME, "root".getBytes()))
+        assertThatThrownBy(() -> client.ask(Nbd.OPT_EXPORT_NAME, "root".getBytes(StandardCharsets.UTF_8)))
                 .isInstanceOf(NbdProtocolException.class)
                 .hasMessageContaining("stopping");
     }

@@ -33,7 +33,7 @@ public final class Pki {
     /** A key and its certificate. */
     public record Identity(PrivateKey key, X509Certificate certificate) {}
 
-    /** @param algorithm {@code RSA -keysize 2048} or {@code EC -groupname secp256r1}, say */
+    /** A key and its certificate; the algorithm is {@code RSA -keysize 2048} or {@code EC -groupname secp256r1}, say. */
     public Identity identity(String name, String algorithm) {
         var store = folder.resolve(name + ".p12");
         try {

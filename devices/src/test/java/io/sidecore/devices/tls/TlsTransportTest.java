@@ -92,7 +92,6 @@ class TlsTransportTest {
         final Transport transport;
         private final Random random;
         private final ByteBuffer held = ByteBuffer.allocateDirect(300_000);
-        private CoreLoop loop;
         private long received;
         private boolean atEnd;
 
@@ -102,7 +101,6 @@ class TlsTransportTest {
         }
 
         void on(CoreLoop loop) {
-            this.loop = loop;
             transport.attach(loop, this);
             proceed();
         }

@@ -304,31 +304,33 @@ class ManagedHostTest {
 
     /** A keeper whose disk is full. */
     private static final class FullKeeper implements DefinitionKeeper {
-        private static final HostException FULL = new HostException("the disk is full");
+        private static HostException full() {
+            return new HostException("the disk is full");
+        }
 
         @Override
         public void volume(String name, Config section) {
-            throw FULL;
+            throw full();
         }
 
         @Override
         public void volumeResized(String name, long bytes) {
-            throw FULL;
+            throw full();
         }
 
         @Override
         public boolean volumeDeleted(String name) {
-            throw FULL;
+            throw full();
         }
 
         @Override
         public void export(String name, Config section) {
-            throw FULL;
+            throw full();
         }
 
         @Override
         public boolean exportDeleted(String name) {
-            throw FULL;
+            throw full();
         }
     }
 }

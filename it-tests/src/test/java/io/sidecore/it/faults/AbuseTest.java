@@ -11,6 +11,7 @@ import java.io.DataInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.SocketException;
 import java.net.StandardSocketOptions;
@@ -93,7 +94,8 @@ class AbuseTest {
                 "-Xmx" + HEAP,
                 "-XX:+AlwaysPreTouch");
         address = new InetSocketAddress(
-                "127.0.0.1", URI.create(host.uri("nbd:", "lent")).getPort());
+                InetAddress.getLoopbackAddress(),
+                URI.create(host.uri("nbd:", "lent")).getPort());
     }
 
     @AfterEach

@@ -200,7 +200,7 @@ class DiskTroubleTest {
                             .exit())
                     .as("0: clean, 1: repaired")
                     .isBetween(0, 1);
-            try (var again = SmallFileSystem.existing(small.path(), device)) {
+            try (var _ = SmallFileSystem.existing(small.path(), device)) {
                 disk.recover();
                 assertThat(disk.ask("print(h.pread(4096, 0) == b'a' * 4096, t(h.pwrite, b'b' * 4096, 0), t(h.flush))"))
                         .containsExactly("True OK OK");
@@ -226,7 +226,7 @@ class DiskTroubleTest {
                     .contains("the image " + small.path().resolve("disk.img")
                             + " has vanished: it was deleted, renamed or unmounted");
 
-            try (var again = SmallFileSystem.existing(small.path(), device)) {
+            try (var _ = SmallFileSystem.existing(small.path(), device)) {
                 disk.recover();
                 assertThat(disk.ask("print(h.pread(4096, 0) == b'a' * 4096, t(h.flush))"))
                         .containsExactly("True OK");

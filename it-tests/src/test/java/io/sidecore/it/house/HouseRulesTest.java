@@ -120,7 +120,7 @@ class HouseRulesTest {
                 .resideInAPackage("io.sidecore.actors.catalog..")
                 .should()
                 .dependOnClassesThat()
-                .resideOutsideOfPackages("java..", "io.sidecore.actors.catalog..")
+                .resideOutsideOfPackages("java..", "org.jspecify.annotations..", "io.sidecore.actors.catalog..")
                 .because("a journal and a replicated log run the same state machine")
                 .check(house);
     }
@@ -135,11 +135,12 @@ class HouseRulesTest {
     }
 
     @Test
-    void onlyTheRuntimeWritesToTheTerminal() {
+    void onlyTheCommandLineWritesToTheTerminal() {
         noClasses()
                 .that()
-                .resideInAnyPackage(
-                        "io.sidecore.conf..", "io.sidecore.actors..", "io.sidecore.devices..", "io.sidecore.cluster..")
+                .resideOutsideOfPackage("io.sidecore.runtime.cli..")
+                .and()
+                .haveNameNotMatching("io\\.sidecore\\.runtime\\.Main(\\$.*)?")
                 .should()
                 .accessField(System.class, "out")
                 .orShould()

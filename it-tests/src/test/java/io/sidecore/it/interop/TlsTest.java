@@ -15,6 +15,7 @@ import io.sidecore.runtime.Sidecore;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.Socket;
 import java.net.URI;
 import java.nio.file.Files;
@@ -284,7 +285,8 @@ class TlsTest {
     /** A client as far as the acknowledgement of STARTTLS. */
     private static Socket started(byte... behind) throws IOException {
         var socket = new Socket(
-                "127.0.0.1", URI.create(uri(required, Over.TCP, "disk")).getPort());
+                InetAddress.getLoopbackAddress(),
+                URI.create(uri(required, Over.TCP, "disk")).getPort());
         socket.setSoTimeout((int) PATIENCE.toMillis());
         var in = new DataInputStream(socket.getInputStream());
         var out = new DataOutputStream(socket.getOutputStream());

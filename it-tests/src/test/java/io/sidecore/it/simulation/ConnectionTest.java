@@ -364,7 +364,7 @@ class ConnectionTest {
             pass(TIMEOUT.multipliedBy(2).dividedBy(3));
             client.sends(restAndBeginning);
             pass(Duration.ofSeconds(1));
-            assertThat(client.taken).isEqualTo(16 * i);
+            assertThat(client.taken).isEqualTo(16L * i);
         }
 
         assertThat(queue.state()).isEqualTo(Queue.State.RUNNING);

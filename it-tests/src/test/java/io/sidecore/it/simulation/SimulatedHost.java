@@ -84,7 +84,6 @@ final class SimulatedHost {
     private final List<FaultStore> stores = new ArrayList<>();
     private final List<Queue> queues = new ArrayList<>();
     private final List<SimulatedClient> clients = new ArrayList<>();
-    private final List<Interposer> inserted = new ArrayList<>();
     private final Deadline tick = new Deadline(this::tick);
     private Volume volume;
     private Attachment attachment;

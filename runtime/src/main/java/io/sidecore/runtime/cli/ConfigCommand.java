@@ -55,7 +55,7 @@ final class ConfigCommand {
             print(table.toString());
         }
         // After the values, so that both are seen; what is wrong with them is told as everywhere.
-        file.map(Settings::load).orElseGet(Settings::embedded);
+        var _ = file.map(Settings::load).orElseGet(Settings::embedded);
         return 0;
     }
 

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -29,7 +30,7 @@ final class Connection {
     @Spec(Spec.Target.MIXEE)
     private CommandSpec command;
 
-    private ControlClient client;
+    private @Nullable ControlClient client;
 
     boolean json() {
         return json;

@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -120,7 +121,7 @@ final class TopCommand implements Callable<Integer> {
     }
 
     /** What a counter has grown by; all of it if it was not there before. */
-    private static long since(JsonNode before, JsonNode now, String counter) {
+    private static long since(@Nullable JsonNode before, JsonNode now, String counter) {
         return now.get(counter).asLong()
                 - (before == null ? 0 : before.get(counter).asLong());
     }

@@ -1,10 +1,12 @@
 package io.sidecore.runtime.control;
 
+import org.jspecify.annotations.Nullable;
+
 /** What was asked cannot be done; the message is a sentence for whoever asked. */
 public final class ControlException extends RuntimeException {
     private final boolean mistake;
 
-    private ControlException(String message, boolean mistake, Throwable cause) {
+    private ControlException(String message, boolean mistake, @Nullable Throwable cause) {
         super(message, cause);
         this.mistake = mistake;
     }

@@ -158,11 +158,12 @@ public final class ControlServer implements AutoCloseable {
     private void serve(SocketChannel channel) {
         try (var lines = new ControlLines(channel, MAX_REQUEST)) {
             var asked = new CompletableFuture<Void>();
-            asked.orTimeout(REQUEST_TIME.toMillis(), TimeUnit.MILLISECONDS).whenComplete((done, late) -> {
-                if (late != null) {
-                    closeSilent(channel);
-                }
-            });
+            var _ = asked.orTimeout(REQUEST_TIME.toMillis(), TimeUnit.MILLISECONDS)
+                    .whenComplete((done, late) -> {
+                        if (late != null) {
+                            closeSilent(channel);
+                        }
+                    });
             answer(lines, asked);
         } catch (IOException gone) {
             LOG.debug("a control connection ended: {}", gone.getMessage());

@@ -27,6 +27,7 @@ import org.slf4j.LoggerFactory;
  *
  * <p>What is created past the operations, through {@link Sidecore#storage}, is gone when the host stops.
  */
+@SuppressWarnings("NullAway.Init") // Its parts are made by open(): what was made is closed again if that fails.
 public final class ManagedHost implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(ManagedHost.class);
 

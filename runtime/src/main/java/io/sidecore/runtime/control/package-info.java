@@ -12,4 +12,7 @@
  *   ← {"error":"...","mistake":true}        it is not, and why; mistake: what was asked is wrong and would be wrong again
  * </pre>
  */
+@NullMarked
 package io.sidecore.runtime.control;
+
+import org.jspecify.annotations.NullMarked;

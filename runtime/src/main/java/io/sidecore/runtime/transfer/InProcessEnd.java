@@ -12,6 +12,7 @@ import io.sidecore.actors.vif.GuestEnd;
 import io.sidecore.actors.vif.ServiceEnd;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.LinkedTransferQueue;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The guest end of a queue whose guest is one thread of this process: it {@link #ask asks} and {@link #take takes} answers, in whatever order they come. Neither side ever makes the loop wait.
@@ -29,9 +30,16 @@ public final class InProcessEnd implements GuestEnd {
      * @param slab of a read, holding what was read from its beginning on; null otherwise
      * @param extents of a status; null otherwise
      */
-    public record Answer(BlockOp op, long offset, long length, Errno error, Slab slab, Extents extents) {}
+    public record Answer(
+            BlockOp op,
+            long offset,
+            long length,
+            Errno error,
+            @Nullable Slab slab,
+            @Nullable Extents extents) {}
 
-    private record Ask(BlockOp op, long offset, long length, Slab slab) {}
+    private record Ask(
+            BlockOp op, long offset, long length, @Nullable Slab slab) {}
 
     private static final Answer END = new Answer(BlockOp.FLUSH, 0, 0, Errno.ESHUTDOWN, null, null);
 
@@ -39,8 +47,8 @@ public final class InProcessEnd implements GuestEnd {
     private final ConcurrentLinkedQueue<Ask> asked = new ConcurrentLinkedQueue<>();
     private final LinkedTransferQueue<Answer> answers = new LinkedTransferQueue<>();
     private final Chain batch = new Chain();
-    private volatile ServiceEnd queue;
-    private volatile String ended;
+    private volatile @Nullable ServiceEnd queue;
+    private volatile @Nullable String ended;
     private boolean starved;
 
     /** An end whose payloads come from {@code pool}. */
@@ -135,6 +143,12 @@ public final class InProcessEnd implements GuestEnd {
 
     // --- the loop's side
 
+    private ServiceEnd attached() {
+        var serving = queue;
+        assert serving != null : this;
+        return serving;
+    }
+
     @Override
     public void attach(ServiceEnd to) {
         queue = to;
@@ -146,7 +160,8 @@ public final class InProcessEnd implements GuestEnd {
     }
 
     @Override
-    public Request receive() {
+    public @Nullable Request receive() {
+        var queue = attached();
         var ledger = queue.ledger();
         queue.stages().begin(queue.loop().taskNumber());
         while (batch.count() < InFlightLedger.BATCH) {
@@ -169,6 +184,7 @@ public final class InProcessEnd implements GuestEnd {
 
     @Override
     public void answer(Request chain) {
+        var queue = attached();
         for (Request following; chain != null; chain = following) {
             following = chain.unlink();
             var read = chain.op() == BlockOp.READ;

@@ -193,6 +193,7 @@ public final class VolumeCopy {
         }
         var at = from;
         var found = answer.extents();
+        assert found != null : answer;
         for (var i = 0; i < found.count(); i++) {
             if ((found.state(i) & Extents.ZERO) == 0) {
                 parts.add(new Part(at, found.length(i)));
@@ -209,16 +210,18 @@ public final class VolumeCopy {
 
     private void save(FileChannel file, InProcessEnd.Answer read) throws IOException {
         var bytes = (int) read.length();
+        var slab = read.slab();
+        assert slab != null : read;
         try {
-            if (!isZero(read.slab(), bytes)) {
-                var from = read.slab().buffer().clear().limit(bytes);
+            if (!isZero(slab, bytes)) {
+                var from = slab.buffer().clear().limit(bytes);
                 while (from.hasRemaining()) {
                     file.write(from, read.offset() + from.position());
                 }
                 copied += bytes;
             }
         } finally {
-            end.giveBack(read.slab());
+            end.giveBack(slab);
         }
     }
 
