@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A medium of one's own that knows how to read and how to write; everything else that is asked of a medium and its stores is done here. Its methods are called on the thread of a loop, where nothing may wait; or on an executor's, where they may.
@@ -184,7 +185,7 @@ public abstract class PlainMedium implements Medium {
         }
 
         @Override
-        public Request serve(Request chain, Completions later) {
+        public @Nullable Request serve(Request chain, Completions later) {
             if (executor == AT_ONCE) {
                 for (var r = chain; r != null; r = r.next()) {
                     serve(r);

@@ -87,7 +87,7 @@ record Possessions(List<String> threads, List<String> descriptors, List<String> 
                     "nothing is left",
                     Duration.ofSeconds(10),
                     () -> now(directory).beyond(before).isNothing());
-        } catch (AssertionError late) {
+        } catch (AssertionError _) {
             assertThat(now(directory).beyond(before)).isEqualTo(new Possessions(List.of(), List.of(), List.of()));
         }
     }
