@@ -62,7 +62,10 @@ public final class LoopDispatcher extends MessageDispatcherConfigurator {
     private record Provider(WeakReference<CoreLoop> loop) implements ExecutorServiceFactoryProvider {
         @Override
         public ExecutorServiceFactory createExecutorServiceFactory(String id, ThreadFactory threads) {
-            return () -> new ExecutorLease(loop.get() instanceof CoreLoop present ? present : Provider::refuse);
+            return () -> {
+                var present = loop.get();
+                return new ExecutorLease(present != null ? present : Provider::refuse);
+            };
         }
 
         private static void refuse(Runnable task) {

@@ -18,7 +18,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.SplittableRandom;
-import java.util.function.Function;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
 import org.junit.jupiter.api.AfterEach;
@@ -117,26 +116,33 @@ class CleanEndTest {
 
     // --- starts that fail
 
-    /** Where, and on what. */
-    private enum Failure {
-        SECOND_ADDRESS_TAKEN(test -> VOLUMES + server("unix:nbd.sock", "127.0.0.1:" + test.taken.getLocalPort())),
-        A_FILE_WHERE_THE_SOCKET_SHOULD_BE(test -> VOLUMES + server("127.0.0.1:0", "unix:" + test.file("plain"))),
-        IMAGE_MISSING(test -> VOLUMES + server("unix:nbd.sock")
-                + "volumes { last { store { type = file, path = missing, create = false } } }"),
-        IMAGE_TAKEN_BY_ANOTHER_VOLUME(test ->
-                VOLUMES + server("unix:nbd.sock") + "volumes { second { store { type = file, path = image } } }"),
-        CERTIFICATE_DAMAGED(test -> VOLUMES
-                + server("127.0.0.1:0", "unix:nbd.sock")
-                + "exports.nbd.tls { mode = require, certificate = \"%1$s\", key = \"%1$s\" }"
-                        .formatted(test.file("damaged.pem"))),
-        CORE_MISSING_AND_ADDRESS_TAKEN(
-                test -> VOLUMES + server("127.0.0.1:" + test.taken.getLocalPort()) + "cores { service = [4000] }");
+    /** On what. */
+    enum Failure {
+        SECOND_ADDRESS_TAKEN,
+        A_FILE_WHERE_THE_SOCKET_SHOULD_BE,
+        IMAGE_MISSING,
+        IMAGE_TAKEN_BY_ANOTHER_VOLUME,
+        CERTIFICATE_DAMAGED,
+        CORE_MISSING_AND_ADDRESS_TAKEN
+    }
 
-        private final Function<CleanEndTest, String> sections;
-
-        Failure(Function<CleanEndTest, String> sections) {
-            this.sections = sections;
-        }
+    private String sections(Failure failure) {
+        var busy = "127.0.0.1:" + taken.getLocalPort();
+        return VOLUMES
+                + switch (failure) {
+                    case SECOND_ADDRESS_TAKEN -> server("unix:nbd.sock", busy);
+                    case A_FILE_WHERE_THE_SOCKET_SHOULD_BE -> server("127.0.0.1:0", "unix:" + file("plain"));
+                    case IMAGE_MISSING ->
+                        server("unix:nbd.sock")
+                                + "volumes { last { store { type = file, path = missing, create = false } } }";
+                    case IMAGE_TAKEN_BY_ANOTHER_VOLUME ->
+                        server("unix:nbd.sock") + "volumes { second { store { type = file, path = image } } }";
+                    case CERTIFICATE_DAMAGED ->
+                        server("127.0.0.1:0", "unix:nbd.sock")
+                                + "exports.nbd.tls { mode = require, certificate = \"%1$s\", key = \"%1$s\" }"
+                                        .formatted(file("damaged.pem"));
+                    case CORE_MISSING_AND_ADDRESS_TAKEN -> server(busy) + "cores { service = [4000] }";
+                };
     }
 
     private Path file(String name) {
@@ -150,7 +156,7 @@ class CleanEndTest {
     @ParameterizedTest
     @EnumSource
     void nothingIsLeftOfAHostThatCouldNotStart(Failure failure) {
-        var settings = settings(failure.sections.apply(this));
+        var settings = settings(sections(failure));
         before = Possessions.now(directory);
 
         assertThatThrownBy(() -> Sidecore.start(settings)).isInstanceOf(HostException.class);
@@ -162,7 +168,7 @@ class CleanEndTest {
     @ParameterizedTest
     @EnumSource
     void nothingIsLeftInTheApplicationsActorSystemOfAHostThatCouldNotStart(Failure failure) {
-        var settings = settings(failure.sections.apply(this));
+        var settings = settings(sections(failure));
         var system = ActorSystem.create(Behaviors.<Void>empty(), "application");
         try {
             var tree = ApplicationSystemTest.tree(system);
