@@ -43,8 +43,15 @@ public final class HostEvents {
         return List.copyOf(last);
     }
 
+    /** Ends what {@link #watch} began. */
+    @FunctionalInterface
+    public interface Watch extends AutoCloseable {
+        @Override
+        void close();
+    }
+
     /** Tells {@code watcher} of every event from now on, in order, on the thread that caused it; it must not wait. Closing what is returned ends that. */
-    public AutoCloseable watch(Consumer<HostEvent> watcher) {
+    public Watch watch(Consumer<HostEvent> watcher) {
         watchers.add(watcher);
         return () -> watchers.remove(watcher);
     }

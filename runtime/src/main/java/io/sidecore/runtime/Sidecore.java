@@ -1,11 +1,8 @@
 package io.sidecore.runtime;
 
-import com.typesafe.config.Config;
-import com.typesafe.config.ConfigFactory;
 import io.sidecore.actors.block.Medium;
 import io.sidecore.actors.block.SlabPool;
 import io.sidecore.actors.core.CoreLoop;
-import io.sidecore.actors.core.LoopDispatcher;
 import io.sidecore.actors.core.LoopWatch;
 import io.sidecore.actors.core.Loops;
 import io.sidecore.actors.core.MessageCount;
@@ -42,9 +39,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.CompletionStage;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -53,12 +48,7 @@ import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.ActorSystem;
-import org.apache.pekko.actor.typed.Behavior;
-import org.apache.pekko.actor.typed.DispatcherSelector;
-import org.apache.pekko.actor.typed.Props;
-import org.apache.pekko.actor.typed.SpawnProtocol;
 import org.apache.pekko.actor.typed.javadsl.AskPattern;
-import org.apache.pekko.stream.SystemMaterializer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -75,8 +65,6 @@ import org.slf4j.LoggerFactory;
 public final class Sidecore implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Sidecore.class);
     private static final Duration PATIENCE = Duration.ofSeconds(10);
-    /** As many as sidecore-system.conf says. */
-    private static final int CONTROL_THREADS = 2;
 
     private static final AtomicInteger NUMBER = new AtomicInteger();
 
@@ -90,7 +78,8 @@ public final class Sidecore implements AutoCloseable {
     private final AtomicInteger vifNumber = new AtomicInteger();
     private final List<String> notes = new ArrayList<>();
     private final SlabPool slabs;
-    private ActorSystem<SpawnProtocol.Command> system;
+    private final Optional<ActorSystem<?>> given;
+    private HostActors actors;
     private TlsSettings.Mode tlsMode = TlsSettings.Mode.OFF;
     private Topology topology;
     private LoopFloor floor;
@@ -101,8 +90,9 @@ public final class Sidecore implements AutoCloseable {
     private volatile Health.Phase phase = Health.Phase.STARTING;
     private volatile boolean closedWell = true;
 
-    private Sidecore(Settings settings) {
+    private Sidecore(Settings settings, Optional<ActorSystem<?>> given) {
         this.settings = settings;
+        this.given = given;
         this.slabs = new SlabPool(OffHeap::map, settings.host().payloadMemoryBytes());
     }
 
@@ -116,6 +106,19 @@ public final class Sidecore implements AutoCloseable {
     }
 
     /**
+     * The same, with its actors in the application's own actor system. The system stays when the host ends, and nothing of the host stays in it but the names of its dispatchers; end the host first. Several hosts may be in one system.
+     *
+     * <p>The system needs nothing but Pekko's defaults: I/O runs on the host's own loops, whatever the system's dispatchers are; what passes through these is management, a few small messages. Where cores are set aside as sidecores, give
+     * {@code pekko.actor.default-dispatcher} and {@code pekko.actor.internal-dispatcher} a fixed number of threads that stay, as {@code sidecore-system.conf} does, and have them started before the host: a pool that starts a thread when a
+     * sidecore's loop hands it something has that thread on the sidecore's core from then on.
+     *
+     * @throws HostException if something of it cannot be served: what was started is stopped again
+     */
+    public static Sidecore start(Settings settings, ActorSystem<?> system) {
+        return start(settings, system, storage -> List.of());
+    }
+
+    /**
      * Starts what the settings declare, and something besides.
      *
      * @param settings what is declared
@@ -123,12 +126,21 @@ public final class Sidecore implements AutoCloseable {
      * @throws HostException if something of it cannot be served: what was started is stopped again
      */
     public static Sidecore start(Settings settings, Function<StorageService, List<String>> besides) {
-        var host = new Sidecore(settings);
+        return new Sidecore(settings, Optional.empty()).started(besides);
+    }
+
+    /** Both: {@linkplain #start(Settings, ActorSystem) within a system} and {@linkplain #start(Settings, Function) something besides}. */
+    public static Sidecore start(
+            Settings settings, ActorSystem<?> system, Function<StorageService, List<String>> besides) {
+        return new Sidecore(settings, Optional.of(system)).started(besides);
+    }
+
+    private Sidecore started(Function<StorageService, List<String>> besides) {
         try {
-            host.start(besides);
-            return host;
+            start(besides);
+            return this;
         } catch (RuntimeException | Error e) {
-            host.close();
+            close();
             throw e;
         }
     }
@@ -167,51 +179,27 @@ public final class Sidecore implements AutoCloseable {
 
     private void startCores() {
         var plan = new CorePlan(settings.cores(), topology);
-        floor = new LoopFloor(settings.loop(), "h" + NUMBER.incrementAndGet());
-        var shared = floor.shared();
-        var service = plan.service().stream().map(floor::pinned).toList();
-        loops = new Loops(shared, service);
-        system = ActorSystem.create(
-                messages.counted(SpawnProtocol.Command.class, SpawnProtocol.create()), "sidecore", systemConfig());
+        var name = "h" + NUMBER.incrementAndGet();
+        floor = new LoopFloor(settings.loop(), name);
+        loops = new Loops(floor.shared(), List.of());
         resources.push(this::stopLoops);
-        resources.push(this::stopSystem);
-        startControlThreads();
-        loops.all().forEach(loop -> LoopDispatcher.install(system.classicSystem(), loop));
-        shared.start();
+        plan.service().forEach(core -> loops.add(floor.pinned(core)));
+        var service = loops.service();
+        actors = given.map(system -> HostActors.within(system, name, messages))
+                .orElseGet(() -> HostActors.alone(messages));
+        resources.push(actors);
+        loops.all().forEach(actors::install);
+        loops.shared().start();
         for (var core : topology.cores()) {
             var sidecore = plan.indexOf(core);
             var role = sidecore >= 0 ? PhysicalCore.Role.SERVICE : PhysicalCore.Role.SHARED;
             var loop = sidecore >= 0 ? Optional.of(service.get(sidecore)) : Optional.<CoreLoop>empty();
-            cores.add(spawn(PhysicalCore.Command.class, PhysicalCore.create(core, role, loop), "core-" + core.id()));
+            cores.add(actors.spawn(
+                    PhysicalCore.Command.class, PhysicalCore.create(core, role, loop), "core-" + core.id()));
         }
         watch = new LoopWatch(() -> loops.all().toList(), settings.loop().blockedAfter());
         resources.push(watch);
         notes.addAll(plan.notes());
-    }
-
-    /** A thread is started by whoever first needs it and stays on that one's core: not on a sidecore's, therefore now. */
-    private void startControlThreads() {
-        for (var dispatcher : List.of(
-                DispatcherSelector.defaultDispatcher(),
-                DispatcherSelector.fromConfig("pekko.actor.internal-dispatcher"))) {
-            var executor = system.dispatchers().lookup(dispatcher);
-            var together = new CountDownLatch(CONTROL_THREADS);
-            for (var i = 0; i < CONTROL_THREADS; i++) {
-                executor.execute(() -> {
-                    together.countDown();
-                    try {
-                        together.await(1, TimeUnit.SECONDS);
-                    } catch (InterruptedException e) {
-                        Thread.currentThread().interrupt();
-                    }
-                });
-            }
-        }
-    }
-
-    private static Config systemConfig() {
-        return ConfigFactory.parseResources(Sidecore.class.getClassLoader(), "sidecore-system.conf")
-                .withFallback(ConfigFactory.load());
     }
 
     private void serveNbd(NbdSettings nbd) {
@@ -263,38 +251,15 @@ public final class Sidecore implements AutoCloseable {
                 of.placement(),
                 settings.vif(),
                 loops,
-                SystemMaterializer.get(system).materializer());
+                actors.materializer());
     }
 
     private VifHandle spawn(VirtualInterface.Definition definition) {
-        var actor = spawn(
+        var actor = actors.spawn(
                 VirtualInterface.Command.class,
                 VirtualInterface.create(definition),
                 "vif-" + definition.id().replace('/', '-') + "-" + vifNumber.incrementAndGet());
-        return new VifHandle(definition.id(), actor, system, events);
-    }
-
-    private <T> ActorRef<T> spawn(Class<T> protocol, Behavior<T> behavior, String name) {
-        CompletionStage<ActorRef<T>> spawned = AskPattern.ask(
-                system,
-                replyTo ->
-                        new SpawnProtocol.Spawn<>(messages.counted(protocol, behavior), name, Props.empty(), replyTo),
-                PATIENCE,
-                system.scheduler());
-        return await(spawned, name);
-    }
-
-    private static <T> T await(CompletionStage<T> stage, String what) {
-        try {
-            return stage.toCompletableFuture().get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new HostException("interrupted while waiting for " + what, e);
-        } catch (ExecutionException e) {
-            throw new HostException(what + ": " + e.getCause().getMessage(), e.getCause());
-        } catch (TimeoutException e) {
-            throw new HostException(what + " did not answer within " + Amounts.duration(PATIENCE), e);
-        }
+        return new VifHandle(definition.id(), actor, actors.system(), events);
     }
 
     /** All at once; each may take as long as its requests in flight may. */
@@ -312,11 +277,6 @@ public final class Sidecore implements AutoCloseable {
             closedWell = false;
             LOG.warn("not every VIF ended within {}", Amounts.duration(bound), e);
         }
-    }
-
-    private void stopSystem() {
-        system.terminate();
-        await(system.getWhenTerminated(), "the actor system");
     }
 
     private void stopLoops() throws InterruptedException {
@@ -431,9 +391,12 @@ public final class Sidecore implements AutoCloseable {
     /** What the cores are doing, in order of their numbers. */
     public List<PhysicalCore.Status> cores() {
         return cores.stream()
-                .map(core -> await(
+                .map(core -> HostActors.await(
                         AskPattern.<PhysicalCore.Command, PhysicalCore.Status>ask(
-                                core, PhysicalCore.Command.Inspect::new, PATIENCE, system.scheduler()),
+                                core,
+                                PhysicalCore.Command.Inspect::new,
+                                PATIENCE,
+                                actors.system().scheduler()),
                         "core"))
                 .toList();
     }
@@ -483,7 +446,7 @@ public final class Sidecore implements AutoCloseable {
                             .formatted(topology.usableCores()));
         }
         var loop = floor.pinned(core);
-        LoopDispatcher.install(system.classicSystem(), loop);
+        actors.install(loop);
         var status = assign(core, PhysicalCore.Role.SERVICE, Optional.of(loop));
         loops.add(loop);
         return status;
@@ -519,7 +482,7 @@ public final class Sidecore implements AutoCloseable {
     /** The last sidecore: what is placed on sidecores would be served elsewhere, against its word. */
     private static void refuseIfPlaced(Collection<VifHandle> vifs, Topology.Core core) {
         for (var vif : vifs) {
-            if (await(vif.inspect(), "VIF " + vif.id()).placement() == Placement.SIDECORE) {
+            if (HostActors.await(vif.inspect(), "VIF " + vif.id()).placement() == Placement.SIDECORE) {
                 throw new HostException("core " + core.id() + " is the last sidecore, and VIF " + vif.id()
                         + " is placed on sidecores; place it shared first");
             }
@@ -528,12 +491,12 @@ public final class Sidecore implements AutoCloseable {
 
     private PhysicalCore.Status assign(Topology.Core core, PhysicalCore.Role role, Optional<CoreLoop> loop) {
         var actor = cores.get(topology.cores().indexOf(core));
-        return await(
+        return HostActors.await(
                 AskPattern.<PhysicalCore.Command, PhysicalCore.Status>ask(
                         actor,
                         replyTo -> new PhysicalCore.Command.Assign(role, loop, replyTo),
                         PATIENCE,
-                        system.scheduler()),
+                        actors.system().scheduler()),
                 "core " + core.id());
     }
 

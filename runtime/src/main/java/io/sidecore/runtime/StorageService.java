@@ -2,8 +2,10 @@ package io.sidecore.runtime;
 
 import io.sidecore.actors.block.Medium;
 import io.sidecore.actors.block.MediumException;
+import io.sidecore.actors.vif.Attachment;
 import io.sidecore.actors.vif.AttachmentRefusedException;
 import io.sidecore.actors.vif.GuestEnd;
+import io.sidecore.actors.vif.Interposer;
 import io.sidecore.actors.vif.Route;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
@@ -11,6 +13,7 @@ import io.sidecore.conf.Amounts;
 import io.sidecore.conf.AttachMode;
 import io.sidecore.conf.NbdSettings.ExportedVolume;
 import io.sidecore.conf.Placement;
+import io.sidecore.conf.StoreSettings;
 import io.sidecore.conf.VolumeSettings;
 import io.sidecore.devices.nbd.NbdExport;
 import java.util.ArrayList;
@@ -31,7 +34,7 @@ import java.util.stream.Collectors;
  * all threads.
  */
 public final class StorageService {
-    private record Held(Volume volume, Medium medium) {}
+    private record Held(Volume volume, Medium medium, Optional<VolumeSettings> settings) {}
 
     private record Exported(ExportedVolume settings, NbdExport export, VifHandle vif) {}
 
@@ -70,18 +73,49 @@ public final class StorageService {
      * @throws HostException if there is one of this name, or its medium cannot be opened
      */
     public synchronized Volume create(String name, VolumeSettings settings) {
+        refuseIfThere(name);
+        try {
+            return hold(name, media.apply(settings), Optional.of(settings));
+        } catch (RuntimeException e) {
+            throw new HostException("volume " + name + ": " + e.getMessage(), e);
+        }
+    }
+
+    /**
+     * Creates a volume on a medium of the caller's own making, such as a {@link io.sidecore.actors.block.PlainMedium}. From now on the medium belongs to the volume, and is closed with it; also if this fails.
+     *
+     * @throws HostException if there is one of this name, or the medium cannot be opened
+     */
+    public synchronized Volume create(String name, Medium medium) {
+        try {
+            refuseIfThere(name);
+        } catch (HostException e) {
+            medium.close();
+            throw e;
+        }
+        try {
+            return hold(name, medium, Optional.empty());
+        } catch (RuntimeException e) {
+            throw new HostException("volume " + name + ": " + e.getMessage(), e);
+        }
+    }
+
+    private void refuseIfThere(String name) {
         if (volumes.containsKey(name)) {
             throw new HostException("there is a volume " + name + " already");
         }
+    }
+
+    private Volume hold(String name, Medium medium, Optional<VolumeSettings> settings) {
         try {
-            var medium = media.apply(settings);
             var volume = new Volume(name, medium);
             volume.watch(new VolumeWatch(name));
-            volumes.put(name, new Held(volume, medium));
+            volumes.put(name, new Held(volume, medium, settings));
             events.add("volume", name, "created", Amounts.size(volume.size()));
             return volume;
         } catch (RuntimeException e) {
-            throw new HostException("volume " + name + ": " + e.getMessage(), e);
+            medium.close();
+            throw e;
         }
     }
 
@@ -113,6 +147,11 @@ public final class StorageService {
         return Optional.ofNullable(volumes.get(name)).map(Held::volume);
     }
 
+    /** What keeps a volume's bytes, and its size; empty if it is on a medium of a program's own, or there is no such volume. */
+    public synchronized Optional<VolumeSettings> settings(String name) {
+        return Optional.ofNullable(volumes.get(name)).flatMap(Held::settings);
+    }
+
     /** All volumes, in the order of their creation. */
     public synchronized List<Volume> volumes() {
         return volumes.values().stream().map(Held::volume).toList();
@@ -130,7 +169,24 @@ public final class StorageService {
         } catch (MediumException e) {
             throw new HostException("volume " + name + ": " + e.getMessage(), e);
         }
+        resized(name, bytes);
         events.add("volume", name, "resized", Amounts.size(bytes));
+    }
+
+    private synchronized void resized(String name, long bytes) {
+        volumes.computeIfPresent(
+                name,
+                (_, held) -> new Held(
+                        held.volume(), held.medium(), held.settings().map(settings -> resized(settings, bytes))));
+    }
+
+    /** A limit that was the size moves with it. */
+    private static VolumeSettings resized(VolumeSettings settings, long bytes) {
+        var store = settings.store() instanceof StoreSettings.MemoryStore memory
+                        && memory.limitBytes() == settings.sizeBytes()
+                ? new StoreSettings.MemoryStore(bytes)
+                : settings.store();
+        return new VolumeSettings(bytes, store);
     }
 
     /**
@@ -180,22 +236,56 @@ public final class StorageService {
      * @throws HostException if there is an export of this name, there is no such volume, or it is held by another in a way that does not go with this
      */
     public synchronized VifHandle export(ExportedVolume settings, Placement placement) {
-        if (exports.containsKey(settings.name())) {
-            throw new HostException("there is an export " + settings.name() + " already");
-        }
-        var volume = existing(settings.volume());
-        var id = "nbd/" + settings.name();
+        refuseIfExported(settings.name());
         try {
-            var attachment = volume.attach(id, settings.mode());
-            var export = NbdExport.of(settings.name(), attachment);
-            var route = new Route(Interposers.of(settings.interposers()), attachment);
-            var vif = spawner.apply(definitions.apply(new Definition(id, route, placement)));
-            exports.put(settings.name(), new Exported(settings, export, vif));
-            served.add(export);
-            events.add("export", settings.name(), "created", "volume " + settings.volume());
-            return vif;
+            var attachment = existing(settings.volume()).attach("nbd/" + settings.name(), settings.mode());
+            return export(settings, placement, attachment, Interposers.of(settings.interposers()));
         } catch (AttachmentRefusedException e) {
             throw new HostException("export " + settings.name() + ": " + e.getMessage(), e);
+        }
+    }
+
+    /**
+     * Lets clients find a volume under its own name, for one of them to write; served by the shared loop.
+     *
+     * @param interposers what stands between, from the client to the volume; of the caller's own making or not
+     * @throws HostException as {@link #export(ExportedVolume, Placement)}
+     */
+    public synchronized VifHandle export(String volume, Interposer... interposers) {
+        var settings = new ExportedVolume(volume, volume, AttachMode.EXCLUSIVE, List.of());
+        refuseIfExported(volume);
+        try {
+            var attachment = existing(volume).attach("nbd/" + volume, AttachMode.EXCLUSIVE);
+            return export(settings, Placement.SHARED, attachment, List.of(interposers));
+        } catch (AttachmentRefusedException e) {
+            throw new HostException("export " + volume + ": " + e.getMessage(), e);
+        }
+    }
+
+    private void refuseIfExported(String name) {
+        if (exports.containsKey(name)) {
+            throw new HostException("there is an export " + name + " already");
+        }
+    }
+
+    private VifHandle export(
+            ExportedVolume settings, Placement placement, Attachment attachment, List<Interposer> interposers) {
+        var export = NbdExport.of(settings.name(), attachment);
+        var vif = spawn(attachment, interposers, placement);
+        exports.put(settings.name(), new Exported(settings, export, vif));
+        served.add(export);
+        events.add("export", settings.name(), "created", "volume " + settings.volume());
+        return vif;
+    }
+
+    /** A VIF that holds a volume; if there can be none, nobody holds it. */
+    private VifHandle spawn(Attachment attachment, List<Interposer> interposers, Placement placement) {
+        try {
+            var route = new Route(interposers, attachment);
+            return spawner.apply(definitions.apply(new Definition(attachment.holder(), route, placement)));
+        } catch (RuntimeException e) {
+            attachment.detach();
+            throw e;
         }
     }
 
@@ -245,8 +335,7 @@ public final class StorageService {
         }
         var entered = existing(volume);
         try {
-            var route = new Route(List.of(), entered.attach(id, mode));
-            var vif = spawner.apply(definitions.apply(new Definition(id, route, Placement.SHARED)));
+            var vif = spawn(entered.attach(id, mode), List.of(), Placement.SHARED);
             insiders.put(id, vif);
             vif.connect(end);
             return vif;
@@ -292,8 +381,19 @@ public final class StorageService {
 
     /** Lets all volumes go. Exports must have ended. */
     synchronized void close() {
-        volumes.values().forEach(StorageService::close);
+        var failures = new ArrayList<RuntimeException>();
+        for (var held : volumes.values()) {
+            try {
+                close(held);
+            } catch (RuntimeException e) {
+                failures.add(new HostException("volume " + held.volume().name() + ": " + e.getMessage(), e));
+            }
+        }
         volumes.clear();
+        if (!failures.isEmpty()) {
+            failures.subList(1, failures.size()).forEach(failures.getFirst()::addSuppressed);
+            throw failures.getFirst();
+        }
     }
 
     private static void close(Held held) {

@@ -186,8 +186,19 @@ public final class SlabPool implements AutoCloseable {
         return borrowedBytes;
     }
 
+    /** Returns when its thread has ended. */
     @Override
-    public synchronized void close() {
+    public void close() {
+        closeAll();
+        try {
+            // Not with the lock held, which the last arenas to close need.
+            closer.awaitTermination(1, TimeUnit.MINUTES);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private synchronized void closeAll() {
         if (closed) {
             return;
         }

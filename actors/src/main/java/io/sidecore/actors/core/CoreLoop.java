@@ -226,8 +226,11 @@ public final class CoreLoop implements Loop {
         return simulation == null ? Thread.currentThread() == thread : simulation.running() == this;
     }
 
-    /** Starts its thread. */
-    public void start() {
+    /** Starts its thread, unless it was told to stop before. */
+    public synchronized void start() {
+        if (stopping) {
+            return;
+        }
         var started = new Thread(this::runUntilStopped, name);
         started.setDaemon(true);
         thread = started;
@@ -345,11 +348,25 @@ public final class CoreLoop implements Loop {
         signals.remove(signal);
     }
 
-    /** Lets the loop end once it has run what was submitted so far. Any thread. */
-    public void stop() {
+    /** Lets the loop end once it has run what was submitted so far; one that was never started runs nothing. Any thread. */
+    public synchronized void stop() {
         stopping = true;
-        state.compareAndSet(PARKED, RUNNING);
-        wake();
+        if (thread == null) {
+            closeSelector();
+        } else {
+            state.compareAndSet(PARKED, RUNNING);
+            wake();
+        }
+    }
+
+    private void closeSelector() {
+        try {
+            if (selector != null) {
+                selector.close();
+            }
+        } catch (IOException e) {
+            LOG.warn("core loop {}: closing its selector failed", name, e);
+        }
     }
 
     /** Waits until the thread has ended; not on a loop. */
@@ -523,12 +540,7 @@ public final class CoreLoop implements Loop {
         } finally {
             end();
             placement.leave();
-            assert selector != null : name;
-            try {
-                selector.close();
-            } catch (IOException e) {
-                LOG.warn("core loop {}: closing its selector failed", name, e);
-            }
+            closeSelector();
         }
     }
 

@@ -148,8 +148,14 @@ public final class LoopWatch implements AutoCloseable {
                 + frame.getLineNumber() + ")";
     }
 
+    /** Returns when its thread has ended. */
     @Override
     public void close() {
         thread.interrupt();
+        try {
+            thread.join();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 }

@@ -27,7 +27,7 @@ public final class Loops {
         return List.copyOf(service);
     }
 
-    /** Another service core has a loop; it has been started. */
+    /** Another service core has a loop; queues may be placed on it from now on. */
     public void add(CoreLoop loop) {
         service.add(loop);
     }

@@ -62,7 +62,7 @@ public final class MemoryMedium implements Medium {
     private final AtomicLong allocated = new AtomicLong();
     private final Set<Integer> toDensify = ConcurrentHashMap.newKeySet();
     private final RegionPins pins;
-    private final ExecutorService background = background();
+    private final ExecutorService background;
 
     /**
      * A medium that reads as zeroes.
@@ -88,6 +88,8 @@ public final class MemoryMedium implements Medium {
         OffHeap.noHugePages(memory);
         this.written = new AtomicIntegerArray((int) Math.ceilDiv(capacity, OffHeap.HUGE_PAGE));
         this.pins = new RegionPins(written.length());
+        // Last: there is no thread if there is no medium.
+        this.background = background();
     }
 
     /** One thread for what takes too long for a loop. Started here: a thread that a pinned loop starts stays on the loop's core. */

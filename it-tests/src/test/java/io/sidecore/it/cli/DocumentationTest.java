@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -65,11 +66,41 @@ class DocumentationTest {
         }
     }
 
+    /** What is compiled and run cannot be out of date. */
+    @Test
+    void everyLineOfJavaIsCutOutOfSourcesThatAreCompiled() throws IOException {
+        var sources = new ArrayList<String>();
+        try (Stream<Path> all = Files.walk(ROOT)) {
+            for (var source :
+                    all.filter(file -> file.toString().endsWith(".java")).toList()) {
+                sources.add(withoutIndentation(Files.readString(source)));
+            }
+        }
+        for (var page : pagesAndReadme()) {
+            for (var fence : Fence.of(page)) {
+                if (fence.language().equals("java")) {
+                    var text = withoutIndentation(fence.text());
+                    assertThat(sources.stream().anyMatch(source -> source.contains(text)))
+                            .as("%s:%d is in no source:\n%s", page.getFileName(), fence.line(), fence.text())
+                            .isTrue();
+                }
+            }
+        }
+    }
+
+    private static String withoutIndentation(String text) {
+        return text.lines().map(String::strip).collect(Collectors.joining("\n", "\n", "\n"));
+    }
+
+    private static List<Path> pagesAndReadme() throws IOException {
+        return Stream.concat(pages().stream(), Stream.of(ROOT.resolve("README.md")))
+                .toList();
+    }
+
     @Test
     void linksLeadSomewhere() throws IOException {
         var broken = new ArrayList<String>();
-        for (var page : Stream.concat(pages().stream(), Stream.of(ROOT.resolve("README.md")))
-                .toList()) {
+        for (var page : pagesAndReadme()) {
             var links = LINK.matcher(Files.readString(page));
             while (links.find()) {
                 if (!Files.exists(page.resolveSibling(links.group(1)))) {

@@ -288,6 +288,24 @@ class ManagedHostTest {
         assertThat(restart(SERVER).volume("there")).isPresent();
     }
 
+    @Test
+    void anExportThatCannotBeForgottenHasEndedAllTheSameWhenThatIsSaid() throws IOException {
+        var host = restart(SERVER);
+        perform(memory("there", "1 MiB"));
+        perform(export("there", "there"));
+        var full = new Operations(host, new FullKeeper());
+        try (var client = NbdClient.connect(host.uris("there").getFirst())) {
+            client.batch(false, 16, 4096, new SplittableRandom(1));
+
+            assertThatThrownBy(() -> full.perform(new Operation.DeleteExport("there"), NOBODY))
+                    .isInstanceOf(ControlException.class)
+                    .hasMessageContaining("is deleted, but will be there again after the next start");
+
+            // Its volume is free.
+            host.storage().delete("there");
+        }
+    }
+
     /** A keeper whose disk is full. */
     private static final class FullKeeper implements DefinitionKeeper {
         private static HostException full() {

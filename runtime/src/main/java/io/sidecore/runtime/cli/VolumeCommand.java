@@ -119,6 +119,7 @@ final class VolumeCommand {
                                 .formatted(
                                         Amounts.bytes(volume.get("size").asLong()),
                                         volume.get("size").asLong()))
+                .add("store", store(volume.get("store")))
                 .add("state", volume.get("state").asText())
                 .add("reason", Fields.texts(volume.get("reasons")))
                 .add("defined", volume.get("declared").asBoolean() ? "in the configuration" : "by command")
@@ -126,6 +127,16 @@ final class VolumeCommand {
                 .add("held by", holders(volume));
         host.print(volume, text.toString());
         return 0;
+    }
+
+    private static String store(JsonNode store) {
+        var type = store.get("type").asText();
+        return switch (type) {
+            case "file" -> "file " + store.get("path").asText();
+            case "memory" -> "memory, limit " + Amounts.bytes(store.get("limit").asLong());
+            case "program" -> "one of the program's own, in which the host runs";
+            default -> type;
+        };
     }
 
     @Command(

@@ -77,6 +77,7 @@ public final class ControlServer implements AutoCloseable {
             Thread.ofVirtual().name("sidecore-control").start(server::accept);
             return server;
         } catch (IOException e) {
+            leave(dataDirectory);
             throw new HostException("cannot listen on the control socket " + socket + ": " + e.getMessage(), e);
         }
     }
@@ -90,6 +91,14 @@ public final class ControlServer implements AutoCloseable {
         }
     }
 
+    private static void leave(Path dataDirectory) {
+        try {
+            HostRegistry.ofThisUser().remove(dataDirectory);
+        } catch (IOException e) {
+            LOG.debug("the entry of {} in the registry stays: {}", dataDirectory, e.getMessage());
+        }
+    }
+
     private static ServerSocketChannel bind(Path dataDirectory, Path socket) throws IOException {
         var channel = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
         try {
@@ -100,6 +109,7 @@ public final class ControlServer implements AutoCloseable {
             return channel;
         } catch (IOException | RuntimeException e) {
             channel.close();
+            Files.deleteIfExists(socket);
             throw e;
         }
     }

@@ -9,6 +9,7 @@ import io.sidecore.actors.vif.Latencies;
 import io.sidecore.actors.vif.Tally;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
+import io.sidecore.conf.StoreSettings;
 import io.sidecore.devices.interpose.FaultInjector;
 import io.sidecore.devices.interpose.RateLimit;
 import io.sidecore.runtime.HostEvent;
@@ -79,10 +80,26 @@ final class HostReport {
                 volume.failure().isPresent() ? "failed" : reasons.isEmpty() ? "ok" : "degraded",
                 reasons,
                 volume.capabilities().readOnly(),
+                host.storage()
+                        .settings(volume.name())
+                        .map(settings -> store(settings.store()))
+                        .orElse(Map.of("type", "program")),
                 host.settings().volumes().containsKey(volume.name()),
                 volume.attachments().stream()
                         .map(held -> new Views.HolderView(held.holder(), word(held.mode())))
                         .toList());
+    }
+
+    private static Map<String, Object> store(StoreSettings store) {
+        return switch (store) {
+            case StoreSettings.MemoryStore memory -> Map.of("type", "memory", "limit", memory.limitBytes());
+            case StoreSettings.FileStore file ->
+                Map.of(
+                        "type",
+                        "file",
+                        "path",
+                        file.path().toAbsolutePath().normalize().toString());
+        };
     }
 
     List<Views.ExportView> exports() {

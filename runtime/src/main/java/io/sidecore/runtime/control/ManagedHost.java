@@ -5,8 +5,13 @@ import io.sidecore.cluster.catalog.JournalCatalog;
 import io.sidecore.conf.Settings;
 import io.sidecore.runtime.HostException;
 import io.sidecore.runtime.Sidecore;
+import io.sidecore.runtime.StorageService;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.List;
+import java.util.function.BiFunction;
+import java.util.function.Function;
+import org.apache.pekko.actor.typed.ActorSystem;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -40,9 +45,23 @@ public final class ManagedHost implements AutoCloseable {
      *     hinder; the host's {@linkplain Sidecore#notes notes} name it
      */
     public static ManagedHost start(Settings settings) {
+        return start(settings, Sidecore::start);
+    }
+
+    /**
+     * The same, with its actors in the application's own {@linkplain Sidecore#start(Settings, ActorSystem) actor system}.
+     *
+     * @throws HostException as above
+     */
+    public static ManagedHost start(Settings settings, ActorSystem<?> system) {
+        return start(settings, (declared, besides) -> Sidecore.start(declared, system, besides));
+    }
+
+    private static ManagedHost start(
+            Settings settings, BiFunction<Settings, Function<StorageService, List<String>>, Sidecore> starting) {
         var managed = new ManagedHost();
         try {
-            managed.open(settings);
+            managed.open(settings, starting);
             return managed;
         } catch (RuntimeException | Error e) {
             managed.close();
@@ -50,13 +69,14 @@ public final class ManagedHost implements AutoCloseable {
         }
     }
 
-    private void open(Settings settings) {
+    private void open(
+            Settings settings, BiFunction<Settings, Function<StorageService, List<String>>, Sidecore> starting) {
         var claim = DataDirectory.claim(settings.dataDirectory());
         parts.push(claim);
         var catalog = catalog(claim);
         parts.push(catalog);
         var definitions = new KeptDefinitions(catalog);
-        host = Sidecore.start(settings, storage -> definitions.restore(settings, storage));
+        host = starting.apply(settings, storage -> definitions.restore(settings, storage));
         parts.push(host);
         operations = new Operations(host, definitions);
         parts.push(ControlServer.open(claim, operations));

@@ -139,10 +139,6 @@ public final class Operations {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw ControlException.failure("the host is stopping");
-        } catch (IOException | RuntimeException e) {
-            throw e;
-        } catch (Exception e) {
-            throw ControlException.failure("events cannot be followed: " + e.getMessage(), e);
         }
     }
 
@@ -280,19 +276,28 @@ public final class Operations {
     private Object deleteExport(Operation.DeleteExport delete) {
         var name = delete.name();
         var ended = CompletableFuture.<Void>completedFuture(null);
+        var notForgotten = Optional.<ControlException>empty();
         synchronized (defining) {
             var names = storage().exports().keySet();
             var served = names.contains(name);
             if (served) {
                 ended = storage().unexport(name);
             }
-            var kept = forget(() -> keeper.exportDeleted(name), "export " + name);
-            if (!served && !kept) {
-                throw ControlException.failure("there is no export " + name + Spelling.hint(name, names));
+            try {
+                var kept = forget(() -> keeper.exportDeleted(name), "export " + name);
+                if (!served && !kept) {
+                    throw ControlException.failure("there is no export " + name + Spelling.hint(name, names));
+                }
+            } catch (ControlException e) {
+                notForgotten = Optional.of(e);
             }
         }
-        // Not with the lock held: its clients' requests may take their time.
+        // Not with the lock held: its clients' requests may take their time. Whoever is told that it is deleted finds
+        // its volume free.
         await(ended);
+        if (notForgotten.isPresent()) {
+            throw notForgotten.get();
+        }
         return new Views.DeletedView(name, report.declaresExport(name));
     }
 

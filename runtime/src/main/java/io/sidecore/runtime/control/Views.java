@@ -41,6 +41,7 @@ public final class Views {
      *
      * @param state {@code ok}, {@code degraded} (it serves, but for what {@code reasons} say) or {@code failed}
      * @param reasons what is wrong with it; empty if nothing is
+     * @param store what keeps its bytes: {@code type}, and the {@code path} of a file or the {@code limit} of memory; {@code type} is {@code program} if the program that runs the host has brought it
      * @param declared whether the configuration declares one of this name, which has the last word at the next start
      */
     public record VolumeView(
@@ -49,6 +50,7 @@ public final class Views {
             String state,
             List<String> reasons,
             boolean readOnly,
+            Map<String, Object> store,
             boolean declared,
             List<HolderView> holders) {}
 
