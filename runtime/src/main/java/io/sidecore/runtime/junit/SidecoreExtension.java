@@ -216,7 +216,9 @@ public final class SidecoreExtension
                 said.loop(),
                 said.vif(),
                 said.volumes(),
-                said.nbd().or(() -> server(directory)));
+                said.nbd().or(() -> server(directory)),
+                said.metrics(),
+                said.log());
     }
 
     private static Optional<NbdSettings> server(Path directory) {
