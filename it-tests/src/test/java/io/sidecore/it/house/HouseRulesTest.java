@@ -140,7 +140,7 @@ class HouseRulesTest {
                 .that()
                 .resideOutsideOfPackage("io.sidecore.runtime.cli..")
                 .and()
-                .haveNameNotMatching("io\\.sidecore\\.runtime\\.Main(\\$.*)?")
+                .haveNameNotMatching("io\\.sidecore\\.runtime\\.(Main|Rehearsal)(\\$.*)?")
                 .should()
                 .accessField(System.class, "out")
                 .orShould()
