@@ -29,6 +29,8 @@ import io.sidecore.devices.tls.TlsAcceptor;
 import io.sidecore.devices.tls.TlsCredentialsException;
 import io.sidecore.devices.tls.TlsFiles;
 import io.sidecore.runtime.metrics.MetricsServer;
+import java.net.URLEncoder;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -258,7 +260,9 @@ public final class Sidecore implements AutoCloseable {
         var actor = actors.spawn(
                 VirtualInterface.Command.class,
                 VirtualInterface.create(definition),
-                "vif-" + definition.id().replace('/', '-') + "-" + vifNumber.incrementAndGet());
+                // Names of exports may hold what names of actors may not.
+                "vif-" + URLEncoder.encode(definition.id().replace('/', '-'), StandardCharsets.UTF_8) + "-"
+                        + vifNumber.incrementAndGet());
         return new VifHandle(definition.id(), actor, actors.system(), events);
     }
 

@@ -144,7 +144,7 @@ public abstract class PlainMedium implements Medium {
         return new PlainStore();
     }
 
-    private void troubled(Exception e) {
+    private void troubled(Throwable e) {
         failedAt = System.nanoTime();
         String told;
         synchronized (this) {
@@ -218,7 +218,7 @@ public abstract class PlainMedium implements Medium {
             try {
                 perform(request);
                 succeeded();
-            } catch (IOException | RuntimeException e) {
+            } catch (IOException | RuntimeException | Error e) {
                 request.fail(Errno.EIO);
                 troubled(e);
             } finally {

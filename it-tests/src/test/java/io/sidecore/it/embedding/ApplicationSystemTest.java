@@ -11,6 +11,7 @@ import java.util.SplittableRandom;
 import org.apache.pekko.actor.ExtendedActorSystem;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
+import org.apache.pekko.stream.SystemMaterializer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -31,6 +32,8 @@ class ApplicationSystemTest {
 
     /** The names of all actors of a system, as an indented tree. */
     static String tree(ActorSystem<?> system) {
+        // Pekko's own materializer comes when it comes: from now on it is there.
+        SystemMaterializer.get(system).materializer();
         return ((ExtendedActorSystem) system.classicSystem())
                 .printTree()
                 .lines()

@@ -34,7 +34,15 @@ import org.slf4j.LoggerFactory;
 public final class MetricsServer implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(MetricsServer.class);
     private static final int BACKLOG = 16;
-    private static final int THREADS = 2;
+    /** As many may send half a request, for as long as {@link #LIMITS} let them, before others wait for a thread. */
+    private static final int THREADS = 8;
+
+    /** Of the JDK's server, which reads them when the first one of a process is made: seconds, and connections. What the process was started with has precedence. */
+    private static final Map<String, String> LIMITS = Map.of(
+            "sun.net.httpserver.maxReqTime", "10",
+            "sun.net.httpserver.maxRspTime", "10",
+            "jdk.httpserver.maxConnections", "64");
+
     private static final int OK = 200;
     private static final int NOT_FOUND = 404;
     private static final int NOT_ALLOWED = 405;
@@ -80,6 +88,11 @@ public final class MetricsServer implements AutoCloseable {
      * @throws HostException if the address is in use or not to be had
      */
     public static MetricsServer start(ListenAddress.Tcp address, Sidecore host) {
+        LIMITS.forEach((limit, value) -> {
+            if (System.getProperty(limit) == null) {
+                System.setProperty(limit, value);
+            }
+        });
         try {
             var socket = new InetSocketAddress(InetAddress.getByName(address.host()), address.port());
             var server = new MetricsServer(address, HttpServer.create(socket, BACKLOG), host);
