@@ -45,6 +45,7 @@ public final class NbdTransmission {
     private long batchBytes;
     private int refused;
     private long drop;
+    private Runnable afterDrop = () -> {};
     private long landingOffset;
     private long landingCookie;
     private int landingFlags;
@@ -137,8 +138,13 @@ public final class NbdTransmission {
         var verdict = admission.of(command, flags, offset, length);
         if (verdict != NbdAdmission.Verdict.SERVED) {
             consumeHeader();
-            // What follows a header that is refused must not be taken for the next one.
-            drop = command == Nbd.CMD_WRITE ? length : 0;
+            if (command == Nbd.CMD_WRITE && length > 0) {
+                // What follows must not be taken for the next header; and no client expects an answer before it has
+                // sent all of it (libnbd ends the connection then).
+                drop = length;
+                afterDrop = () -> refuse(verdict, command, flags, offset, length, cookie);
+                return dropped();
+            }
             refuse(verdict, command, flags, offset, length, cookie);
             return true;
         }
@@ -249,7 +255,11 @@ public final class NbdTransmission {
         var n = (int) Math.min(drop, inbox.available());
         inbox.consume(n);
         drop -= n;
-        return drop == 0;
+        if (drop > 0) {
+            return false;
+        }
+        afterDrop.run();
+        return true;
     }
 
     /** How many requests were refused, and answered, since the last call. */

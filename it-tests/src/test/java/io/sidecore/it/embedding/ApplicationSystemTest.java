@@ -39,6 +39,8 @@ class ApplicationSystemTest {
                 .lines()
                 // A system's own actors tell how many messages they have, and an ask its temporary one.
                 .filter(line -> line.contains("sidecore") || line.contains("vif") || line.contains("StreamSupervisor"))
+                // Behind the name stands how it is just now.
+                .map(line -> line.replaceFirst("(-> \\S+).*", "$1"))
                 .toList()
                 .toString();
     }
