@@ -25,12 +25,21 @@ public final class SettingsBuilder extends SectionBuilder<SettingsBuilder> {
     }
 
     /**
-     * All settings, checked.
+     * All settings, checked by themselves: whether files are there and addresses free is found when the host starts.
      *
      * @throws SettingsException naming all mistakes, each by {@code File.java:line}
      */
     public Settings build() {
-        return Settings.read(config());
+        return build(Surroundings.UNSEEN);
+    }
+
+    /**
+     * The same, and looks whether they fit this machine.
+     *
+     * @throws SettingsException naming all mistakes, and what does not fit, each by {@code File.java:line}
+     */
+    public Settings build(Surroundings surroundings) {
+        return Settings.read(config(), dataDirectory -> surroundings);
     }
 
     /** What was said, as a configuration with the section {@code sidecore}, unchecked. */

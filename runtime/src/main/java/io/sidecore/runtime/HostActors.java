@@ -82,7 +82,8 @@ final class HostActors implements AutoCloseable {
 
     private static Config systemConfig() {
         return ConfigFactory.parseResources(HostActors.class.getClassLoader(), "sidecore-system.conf")
-                .withFallback(ConfigFactory.load());
+                // Not load(): an application's own settings are for its own system.
+                .withFallback(ConfigFactory.defaultReference(HostActors.class.getClassLoader()));
     }
 
     /** A thread is started by whoever first needs it and stays on that one's core: not on a sidecore's, therefore now. */

@@ -43,6 +43,10 @@ public final class StorageService {
     private final Function<Definition, VirtualInterface.Definition> definitions;
     private final HostEvents events;
     private final Map<String, Held> volumes = new LinkedHashMap<>();
+
+    /** The same for who only looks, and must not wait until an image is opened or closed. */
+    private volatile List<Volume> present = List.of();
+
     /** Looked into by loops, which must not wait for the lock. */
     private final Map<String, Exported> exports = new ConcurrentSkipListMap<>();
 
@@ -100,6 +104,10 @@ public final class StorageService {
         }
     }
 
+    private void changed() {
+        present = volumes.values().stream().map(Held::volume).toList();
+    }
+
     private void refuseIfThere(String name) {
         if (volumes.containsKey(name)) {
             throw new HostException("there is a volume " + name + " already");
@@ -111,6 +119,7 @@ public final class StorageService {
             var volume = new Volume(name, medium);
             volume.watch(new VolumeWatch(name));
             volumes.put(name, new Held(volume, medium, settings));
+            changed();
             events.add("volume", name, "created", Amounts.size(volume.size()));
             return volume;
         } catch (RuntimeException e) {
@@ -152,9 +161,9 @@ public final class StorageService {
         return Optional.ofNullable(volumes.get(name)).flatMap(Held::settings);
     }
 
-    /** All volumes, in the order of their creation. */
-    public synchronized List<Volume> volumes() {
-        return volumes.values().stream().map(Held::volume).toList();
+    /** All volumes, in the order of their creation. Does not wait. */
+    public List<Volume> volumes() {
+        return present;
     }
 
     /**
@@ -218,6 +227,7 @@ public final class StorageService {
         }
         var held = volumes.remove(name);
         assert held != null : name;
+        changed();
         close(held);
         events.add("volume", name, "deleted", "");
     }
@@ -390,6 +400,7 @@ public final class StorageService {
             }
         }
         volumes.clear();
+        changed();
         if (!failures.isEmpty()) {
             failures.subList(1, failures.size()).forEach(failures.getFirst()::addSuppressed);
             throw failures.getFirst();

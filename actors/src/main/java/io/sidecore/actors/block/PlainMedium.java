@@ -114,9 +114,9 @@ public abstract class PlainMedium implements Medium {
         return size;
     }
 
-    /** Refused, unless overridden. */
+    /** Refused. */
     @Override
-    public void resize(long bytes) {
+    public final void resize(long bytes) {
         throw new MediumException("a " + getClass().getSimpleName() + " cannot be given another size");
     }
 

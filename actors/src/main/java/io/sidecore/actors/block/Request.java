@@ -22,6 +22,9 @@ public final class Request {
     /** Flags from here on are the guest end's own. */
     public static final int GUESTS_OWN = 1 << 8;
 
+    /** What {@link #arrivedAt()} is of a request that was decoded and never handed to its queue. */
+    public static final long NOT_ARRIVED = Long.MIN_VALUE;
+
     /** What {@link #servedAt()} is until a store has been handed it. */
     public static final long NOT_SERVED = Long.MIN_VALUE;
 
@@ -48,7 +51,7 @@ public final class Request {
     private boolean unsettled;
     private @Nullable Extents extents;
     private Errno error = Errno.OK;
-    private long arrivedAt;
+    private long arrivedAt = NOT_ARRIVED;
     private long servedAt = NOT_SERVED;
 
     State state = State.FREE;
@@ -76,6 +79,7 @@ public final class Request {
         this.next = null;
         this.replays = 0;
         this.inStore = false;
+        this.arrivedAt = NOT_ARRIVED;
         this.servedAt = NOT_SERVED;
     }
 
@@ -173,7 +177,7 @@ public final class Request {
         arrivedAt = nanos;
     }
 
-    /** When it arrived, whatever has been done to it since. */
+    /** When it arrived, whatever has been done to it since; {@link #NOT_ARRIVED} if it has not. */
     public long arrivedAt() {
         return arrivedAt;
     }

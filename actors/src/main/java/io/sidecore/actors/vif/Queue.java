@@ -434,6 +434,10 @@ public final class Queue implements ServiceEnd {
     }
 
     private void tell(Request answered, long now) {
+        if (answered.arrivedAt() == Request.NOT_ARRIVED) {
+            // It came in one piece with what broke the protocol, and nobody has waited for it.
+            return;
+        }
         var took = tally.answered(answered, now);
         if (took >= slowNanos) {
             tally.slow();

@@ -42,7 +42,7 @@ final class QueueStall extends Event {
     int replayed;
 
     @Label("Chain Lost")
-    @Description("Whether the former chain was given up, since its requests did not drain")
+    @Description("Whether the former chain was given up, since its requests did not drain or it broke")
     boolean chainLost;
 
     @Label("Interposers")

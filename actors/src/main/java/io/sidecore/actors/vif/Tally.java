@@ -64,15 +64,8 @@ public final class Tally {
         lost.add(change.lost() ? 1 : 0);
     }
 
-    /** This and another together, in a new one. */
-    Tally plus(Tally other) {
-        var sum = new Tally();
-        sum.add(this);
-        sum.add(other);
-        return sum;
-    }
-
-    private void add(Tally other) {
+    /** Another one, too. */
+    void add(Tally other) {
         for (var i = 0; i < OPS.length; i++) {
             latencies[i].add(other.latencies[i]);
             bytes[i].add(other.bytes[i].get());
@@ -164,7 +157,7 @@ public final class Tally {
         return replayed.get();
     }
 
-    /** Changes at which the chain was given up, since its requests did not drain. */
+    /** Changes at which the chain was given up, since its requests did not drain or it broke. */
     public long chainsLost() {
         return lost.get();
     }

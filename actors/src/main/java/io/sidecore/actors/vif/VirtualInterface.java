@@ -100,10 +100,9 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
 
         /** What all its queues have served, at present; those that are no more included. */
         public Tally tally() {
-            var sum = ended;
-            for (var queue : queues) {
-                sum = sum.plus(queue.tally());
-            }
+            var sum = new Tally();
+            sum.add(ended);
+            queues.forEach(queue -> sum.add(queue.tally()));
             return sum;
         }
 
@@ -362,7 +361,11 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
     private Behavior<Command> queueClosed(QueueClosed closed) {
         queues.remove(closed.queue().name());
         assigned.remove(closed.queue().name());
-        ended = ended.plus(closed.queue().tally());
+        // A new one: who was told the former one has the queue besides.
+        var sum = new Tally();
+        sum.add(ended);
+        sum.add(closed.queue().tally());
+        ended = sum;
         return life.is(State.DESTROYING) ? endIfEmpty() : this;
     }
 

@@ -515,6 +515,24 @@ class ConnectionTest {
         assertThat(opened).containsExactly(2);
     }
 
+    // --- a client that breaks the protocol
+
+    /** What came in one piece with it was decoded, and never arrived at the queue. */
+    @Test
+    void aRequestBeforeGarbageHasNoTime() {
+        connect(limits(256, 64 * MIB));
+        pass(TIMEOUT.multipliedBy(2));
+        var message = ByteBuffer.allocate(3 * 28);
+        header(message, READ, 1, 0, 4096);
+        header(message, READ, 2, 0, 4096);
+
+        client.sends(message.array());
+        pass(Duration.ofSeconds(1));
+
+        assertThat(queue.state()).isEqualTo(Queue.State.CLOSED);
+        assertThat(queue.tally().latencies().longestNanos()).isLessThan(TIMEOUT.toNanos());
+    }
+
     // --- a client that leaves
 
     @Test

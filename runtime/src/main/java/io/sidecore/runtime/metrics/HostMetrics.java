@@ -169,7 +169,10 @@ public final class HostMetrics implements AutoCloseable {
                 tally.slowRequests(),
                 is);
         all.counter(
-                "sidecore_vif_stalls", "Times that a queue stood still for a change beneath it", tally.stalls(), is);
+                "sidecore_vif_stalls",
+                "Times that a queue stood still for a change beneath it, or since its chain broke",
+                tally.stalls(),
+                is);
         all.counter(
                 "sidecore_vif_stall_seconds",
                 "The time of all stalls together; queues that stand still together count each",
@@ -182,7 +185,7 @@ public final class HostMetrics implements AutoCloseable {
                 is);
         all.counter(
                 "sidecore_vif_lost_chains",
-                "Changes whose former chain was given up, since its requests did not drain",
+                "Chains that were given up, since their requests did not drain or they broke",
                 tally.chainsLost(),
                 is);
     }

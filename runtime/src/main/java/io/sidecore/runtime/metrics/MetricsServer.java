@@ -34,6 +34,7 @@ import org.slf4j.LoggerFactory;
 public final class MetricsServer implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(MetricsServer.class);
     private static final int BACKLOG = 16;
+    private static final int PATIENCE_SECONDS = 3;
     /** As many may send half a request, for as long as {@link #LIMITS} let them, before others wait for a thread. */
     private static final int THREADS = 8;
 
@@ -63,6 +64,7 @@ public final class MetricsServer implements AutoCloseable {
     private final ThreadPoolExecutor threads;
     private final JsonMapper mapper = new JsonMapper();
     private @Nullable HostMetrics metrics;
+    private boolean closed;
 
     private MetricsServer(ListenAddress.Tcp address, HttpServer server, Sidecore host) {
         this.address = address;
@@ -158,6 +160,9 @@ public final class MetricsServer implements AutoCloseable {
     }
 
     private synchronized HostMetrics metrics() {
+        if (closed) {
+            throw new IllegalStateException("the host has stopped");
+        }
         var present = metrics;
         if (present == null) {
             present = new HostMetrics(host);
@@ -186,8 +191,14 @@ public final class MetricsServer implements AutoCloseable {
     @Override
     public void close() {
         server.stop(0);
-        threads.shutdown();
+        threads.shutdownNow();
+        try {
+            threads.awaitTermination(PATIENCE_SECONDS, TimeUnit.SECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
         synchronized (this) {
+            closed = true;
             if (metrics != null) {
                 metrics.close();
             }

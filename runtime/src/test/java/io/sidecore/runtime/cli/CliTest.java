@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -200,11 +201,11 @@ class CliTest {
                     .containsExactlyInAnyOrderElementsOf(expected);
             assertThat(out.toString()).isEmpty();
             // A program is told the same, whether it parses or builds.
-            var built = twelve(folder, taken.getLocalPort()).config();
-            for (var said : List.of(ConfigFactory.parseString(text), built)) {
-                assertThat(catchThrowableOfType(
-                                        SettingsException.class, () -> Settings.read(said, data -> Surroundings.ALL))
-                                .mistakes())
+            var parsed = ConfigFactory.parseString(text);
+            var builder = twelve(folder, taken.getLocalPort());
+            for (var said : List.<ThrowingCallable>of(
+                    () -> Settings.read(parsed, data -> Surroundings.ALL), () -> builder.build(Surroundings.ALL))) {
+                assertThat(catchThrowableOfType(SettingsException.class, said).mistakes())
                         .map(mistake -> mistake.key() + ": " + mistake.message())
                         .containsExactlyInAnyOrderElementsOf(expected.stream()
                                 .map(line -> line.replaceFirst("^\\d+: ", ""))
