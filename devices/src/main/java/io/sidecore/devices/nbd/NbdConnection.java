@@ -30,6 +30,9 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     /** So many unsent bytes do not wait for the end of the turn. */
     private static final int AT_ONCE = 64 << 10;
 
+    /** A client that has sent nothing for so long has nothing more under way. */
+    private static final long PAUSE_NANOS = 10_000_000;
+
     /** So many bytes, taken or sent by the client, are worth another {@code send-timeout}. */
     private static final int PROGRESS = 64 << 10;
 
@@ -52,6 +55,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     private boolean blocked;
     private final Patience answersWait = new Patience(this::unsentTooLong);
     private final Patience requestWaits = new Patience(this::halfTooLong);
+    private final Farewell farewell = new Farewell();
     private boolean signalDue;
     private long sentBytes;
     private long receivedBytes;
@@ -122,13 +126,17 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         }
         answersWait.detach();
         requestWaits.detach();
+        farewell.detach();
         transport.detach();
     }
 
     @Override
     public void readable() {
         mayRead = true;
-        if (queue.wanted()) {
+        if (farewell.begun()) {
+            farewell.hear();
+            queue.ready();
+        } else if (queue.wanted()) {
             queue.ready();
         } else {
             // Nobody wants it now; it stays in the socket, and the client feels it.
@@ -455,33 +463,121 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
 
     @Override
     public void refuseRest() {
-        if (closed || ending) {
-            return;
+        if (!closed && !ending) {
+            codec.shutDown();
+            farewell.begin();
         }
-        codec.shutDown();
-        try {
-            for (var rounds = 0; rounds < MAX_ROUNDS && !codec.disconnected(); rounds++) {
-                codec.decode(queue.generation());
-                if (codec.refused() == 0 && !receiveMore()) {
-                    break;
-                }
-            }
-        } catch (NbdProtocolException | IOException e) {
-            LOG.debug("{}: what came while it ended was not answered: {}", queue.name(), e.getMessage());
-        }
-    }
-
-    private boolean receiveMore() throws IOException {
-        var room = codec.receiveBuffer();
-        var bytes = room == null ? 0 : read(room);
-        codec.received(Math.max(bytes, 0));
-        return bytes > 0;
     }
 
     @Override
     public boolean flushed() {
         flush();
-        return closed || broken || !codec.hasPending();
+        if (closed || broken) {
+            return true;
+        }
+        farewell.listen();
+        return !codec.hasPending() && (!farewell.begun() || farewell.over());
+    }
+
+    /**
+     * The end on the host's part. What the client still asks is refused until it pauses, then it is told that nothing more comes, and listened to until it has hung up: a TCP connection that is closed with bytes unread is reset,
+     * and the answers that its client has not read yet are lost with it (RFC 1122, 4.2.2.13). How long that may take is for the queue to say.
+     */
+    private final class Farewell {
+        private final Deadline pause = new Deadline(this::paused);
+        private boolean begun;
+        private boolean heard;
+        private boolean said;
+        private boolean over;
+
+        void begin() {
+            begun = true;
+            hear();
+            arm();
+        }
+
+        boolean begun() {
+            return begun;
+        }
+
+        /** The client has hung up, or cannot be understood. */
+        boolean over() {
+            return over;
+        }
+
+        /** Refuses what has come, or drops it once all has been said. */
+        void hear() {
+            try {
+                over |= said ? dropped() : refused();
+            } catch (NbdProtocolException | IOException e) {
+                LOG.debug("{}: what came while it ended was not answered: {}", queue.name(), e.getMessage());
+                over = true;
+            }
+            listen();
+        }
+
+        /** Whether there is nobody any more who asks. */
+        private boolean refused() throws NbdProtocolException, IOException {
+            for (var rounds = 0; rounds < MAX_ROUNDS; rounds++) {
+                codec.decode(queue.generation());
+                if (codec.disconnected()) {
+                    return true;
+                }
+                if (codec.refused() == 0) {
+                    var room = codec.receiveBuffer();
+                    var bytes = room == null ? 0 : read(room);
+                    if (bytes <= 0) {
+                        return bytes < 0;
+                    }
+                    codec.received(bytes);
+                }
+                heard = true;
+            }
+            return false;
+        }
+
+        /** Whether the client has hung up. */
+        private boolean dropped() throws IOException {
+            var dropped = ByteBuffer.allocate(AT_ONCE);
+            for (var rounds = 0; rounds < MAX_ROUNDS; rounds++) {
+                var bytes = transport.read(dropped.clear());
+                if (bytes <= 0) {
+                    return bytes < 0;
+                }
+            }
+            return false;
+        }
+
+        private void paused() {
+            hear();
+            if (heard || codec.hasPending()) {
+                arm();
+            } else if (!over) {
+                said = true;
+                try {
+                    transport.endOutput();
+                } catch (IOException e) {
+                    LOG.debug("{}: its client could not be told of its end: {}", queue.name(), e.getMessage());
+                    over = true;
+                }
+            }
+            queue.ready();
+        }
+
+        private void arm() {
+            heard = false;
+            queue.loop().arm(pause, queue.loop().clock().nanos() + PAUSE_NANOS);
+        }
+
+        void listen() {
+            if (begun && !closed && !broken) {
+                transport.interest(!over && !blocked && !codec.starved(), blocked);
+            }
+        }
+
+        void detach() {
+            queue.loop().disarm(pause);
+        }
     }
 
     @Override

@@ -104,6 +104,7 @@ public final class TlsTransport implements Transport, Transport.Listener {
 
     private boolean open;
     private boolean ended;
+    private boolean goodbye;
     private boolean closed;
     private @Nullable IOException failure;
 
@@ -400,6 +401,9 @@ public final class TlsTransport implements Transport, Transport.Listener {
         if (!open) {
             return 0;
         }
+        if (goodbye) {
+            return ended || dropAll() < 0 ? -1 : 0;
+        }
         var before = room(into);
         try {
             readInto(into);
@@ -504,6 +508,17 @@ public final class TlsTransport implements Transport, Transport.Listener {
         } finally {
             in.flip();
         }
+    }
+
+    /** After the goodbye nothing is decrypted any more. */
+    private int dropAll() throws IOException {
+        spill.clear().limit(0);
+        in.clear().limit(0);
+        var bytes = 0;
+        for (var refills = 0; refills < REFILLS && (bytes = fill()) > 0; refills++) {
+            in.clear().limit(0);
+        }
+        return bytes;
     }
 
     private static void move(ByteBuffer from, ByteBuffer[] into) {
@@ -662,21 +677,35 @@ public final class TlsTransport implements Transport, Transport.Listener {
     // --- the end
     // -------------------------------------------------------------------------------------------------------
 
-    /** Says goodbye as far as that goes without waiting (RFC 8446, 6.1), and closes. */
+    @Override
+    public void endOutput() throws IOException {
+        sayGoodbye();
+        if (!hasUnsent()) {
+            below.endOutput();
+        }
+    }
+
+    /** As far as that goes without waiting (RFC 8446, 6.1). */
+    private void sayGoodbye() throws IOException {
+        if (!goodbye && !busy && engine != null && failure == null) {
+            goodbye = true;
+            engine.closeOutbound();
+            engine.wrap(NOTHING, 0, 1, out);
+            flush();
+        }
+    }
+
+    /** Says goodbye, and closes. */
     @Override
     public void close() {
         if (closed) {
             return;
         }
         closed = true;
-        if (!busy && engine != null && failure == null) {
-            try {
-                engine.closeOutbound();
-                engine.wrap(NOTHING, 0, 1, out);
-                flush();
-            } catch (IOException e) {
-                LOG.debug("{}: no goodbye", this, e);
-            }
+        try {
+            sayGoodbye();
+        } catch (IOException e) {
+            LOG.debug("{}: no goodbye", this, e);
         }
         below.close();
     }

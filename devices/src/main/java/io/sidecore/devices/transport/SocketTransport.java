@@ -102,6 +102,11 @@ public final class SocketTransport implements Transport, Readiness {
     }
 
     @Override
+    public void endOutput() throws IOException {
+        channel.shutdownOutput();
+    }
+
+    @Override
     public void close() {
         try {
             channel.close();

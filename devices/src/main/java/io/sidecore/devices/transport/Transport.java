@@ -41,6 +41,9 @@ public interface Transport {
     /** Writes what fits; bytes written. */
     int write(ByteBuffer from) throws IOException;
 
+    /** Tells the peer that nothing more comes behind what was written. Reading goes on, but only to learn when the peer ends its part, too: bytes that come until then may be left out. */
+    void endOutput() throws IOException;
+
     /** Closes it. */
     void close();
 }

@@ -130,6 +130,9 @@ class NbdNegotiationTest {
         }
 
         @Override
+        public void endOutput() {}
+
+        @Override
         public void close() {}
     }
 

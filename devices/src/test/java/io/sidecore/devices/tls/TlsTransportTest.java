@@ -410,6 +410,65 @@ class TlsTransportTest {
         assertThat(pair.echo().ended.get(PATIENCE_SECONDS, TimeUnit.SECONDS)).isEqualTo(sent.length);
     }
 
+    /** Ends its part, and listens until its peer has ended the other. On its loop. */
+    private static final class Leaver implements Transport.Listener {
+        final CompletableFuture<Integer> ended = new CompletableFuture<>();
+        private final ByteBuffer in = ByteBuffer.allocate(1000);
+        private final Transport transport;
+
+        Leaver(Transport transport) {
+            this.transport = transport;
+        }
+
+        void leave(CoreLoop loop) {
+            transport.detach();
+            transport.attach(loop, this);
+            transport.interest(true, false);
+            try {
+                transport.endOutput();
+            } catch (IOException e) {
+                ended.completeExceptionally(e);
+            }
+        }
+
+        @Override
+        public void readable() {
+            try {
+                if (transport.read(in) < 0) {
+                    transport.detach();
+                    transport.close();
+                    ended.complete(in.position());
+                }
+            } catch (IOException e) {
+                ended.completeExceptionally(e);
+            }
+        }
+
+        @Override
+        public void writable() {}
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"TLSv1.2", "TLSv1.3"})
+    void behindItsOwnEndNothingIsReadButTheEndOfThePeer(String protocol) throws Exception {
+        var pair = connect(24);
+        var socket = tls(pair.socket(), protocol);
+        exchange(socket, 1000, 24);
+        var leaver = new Leaver(pair.echo().transport);
+        var loop = loops.getFirst();
+
+        loop.execute(() -> leaver.leave(loop));
+        assertThat(all(socket)).isEmpty();
+        if (protocol.equals("TLSv1.3")) {
+            // Before, the JDK ends both directions at the same time.
+            socket.getOutputStream().write(new byte[500_000]);
+            assertThat(leaver.ended).isNotDone();
+        }
+        socket.close();
+
+        assertThat(leaver.ended.get(PATIENCE_SECONDS, TimeUnit.SECONDS)).isZero();
+    }
+
     private static byte[] all(SSLSocket socket) {
         try {
             InputStream in = socket.getInputStream();

@@ -144,6 +144,8 @@ class ConnectionTest {
         private long allowed;
         private long taken;
         private boolean left;
+        private boolean hangsUp = true;
+        private boolean sawEnd;
 
         Client(SimulatedTransport transport) {
             this.transport = transport;
@@ -202,7 +204,12 @@ class ConnectionTest {
             in.clear().limit((int) Math.min(in.capacity(), allowed));
             var n = transport.read(in);
             if (n < 0) {
-                leaves();
+                sawEnd = true;
+                if (hangsUp) {
+                    leaves();
+                } else {
+                    transport.interest(false, false);
+                }
                 return;
             }
             taken += n;
@@ -531,6 +538,71 @@ class ConnectionTest {
 
         assertThat(queue.state()).isEqualTo(Queue.State.CLOSED);
         assertThat(queue.tally().latencies().longestNanos()).isLessThan(TIMEOUT.toNanos());
+    }
+
+    // --- a host that ends the connection
+
+    /** Closed with bytes unread, a TCP connection is reset, and its client loses the answers that it has not read. */
+    @Test
+    void whatWasUnderWayWhenTheHostEndsIsRefusedAndTheHostWaitsUntilTheClientHangsUp() {
+        connect(limits(256, 64 * MIB));
+        client.takes(Long.MAX_VALUE);
+        pass(Duration.ofMillis(10));
+
+        queue.close("the host stops");
+        pass(Duration.ofMillis(8));
+        client.asks(READ, 3, 4096);
+        pass(Duration.ofMillis(8));
+        assertThat(client.taken).isEqualTo(3 * 16);
+        client.asks(WRITE, 2, 4096);
+        pass(Duration.ofMillis(8));
+        assertThat(client.taken).isEqualTo(5 * 16);
+        assertThat(client.sawEnd).isFalse();
+        assertThat(connectionClosed).isFalse();
+        pass(Duration.ofMillis(8));
+
+        assertThat(client.left).isTrue();
+        assertThat(queue.state()).isEqualTo(Queue.State.CLOSED);
+    }
+
+    @Test
+    void aClientThatSendsMoreBehindTheEndIsDisconnectedInTime() {
+        connect(limits(256, 64 * MIB));
+        client.takes(Long.MAX_VALUE);
+        client.hangsUp = false;
+        pass(Duration.ofMillis(10));
+
+        queue.close("the host stops");
+        pass(Duration.ofMillis(20));
+        assertThat(client.sawEnd).isTrue();
+        client.asks(WRITE, 8, 32 << 10);
+        pass(Duration.ofMillis(20));
+        assertThat(client.taken).isZero();
+        assertThat(connectionClosed).isFalse();
+        pass(Duration.ofMillis(20));
+
+        assertThat(queue.state()).isEqualTo(Queue.State.CLOSED);
+    }
+
+    @Test
+    void aClientThatGoesOnAskingIsRefusedForATimeAndThenDisconnected() {
+        connect(limits(256, 64 * MIB));
+        client.takes(Long.MAX_VALUE);
+        pass(Duration.ofMillis(10));
+
+        queue.close("the host stops");
+        for (var i = 0; i < 9; i++) {
+            client.asks(READ, 1, 4096);
+            pass(Duration.ofMillis(5));
+        }
+        assertThat(client.taken).isEqualTo(9 * 16);
+        assertThat(connectionClosed).isFalse();
+        for (var i = 0; i < 3; i++) {
+            client.asks(READ, 1, 4096);
+            pass(Duration.ofMillis(5));
+        }
+
+        assertThat(queue.state()).isEqualTo(Queue.State.CLOSED);
     }
 
     // --- a client that leaves

@@ -15,6 +15,7 @@ final class SimulatedTransport implements Transport {
     private boolean reads;
     private boolean writes;
     private boolean told;
+    private boolean outputEnded;
     private boolean closed;
 
     private SimulatedTransport(SplittableRandom random, int capacity) {
@@ -62,7 +63,7 @@ final class SimulatedTransport implements Transport {
     }
 
     private boolean readable() {
-        return reads && (inbox.position() > 0 || peer.closed);
+        return reads && (inbox.position() > 0 || peer.outputEnded);
     }
 
     private boolean writable() {
@@ -93,7 +94,7 @@ final class SimulatedTransport implements Transport {
     @Override
     public int read(ByteBuffer into) {
         if (inbox.position() == 0) {
-            return peer.closed ? -1 : 0;
+            return peer.outputEnded ? -1 : 0;
         }
         inbox.flip();
         var n = Math.min(Math.min(inbox.remaining(), into.remaining()), piece());
@@ -151,8 +152,14 @@ final class SimulatedTransport implements Transport {
     }
 
     @Override
+    public void endOutput() {
+        outputEnded = true;
+        peer.tell();
+    }
+
+    @Override
     public void close() {
         closed = true;
-        peer.tell();
+        endOutput();
     }
 }
