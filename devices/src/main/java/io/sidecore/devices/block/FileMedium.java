@@ -388,6 +388,7 @@ public final class FileMedium implements Medium {
             var finished = new Chain();
             Store.Completions later = null;
             var left = 1;
+            var served = 0;
             for (var i = 0; i < LINE_TURN && left > 0; i++) {
                 var batch = batches.poll();
                 if (later != batch.later()) {
@@ -396,22 +397,25 @@ public final class FileMedium implements Medium {
                     later = batch.later();
                 }
                 try {
-                    serve(batch, finished);
+                    served += serve(batch, finished);
                 } finally {
                     batch.done();
                     left = waiting.decrementAndGet();
                 }
             }
             answer(finished, later);
+            threads.served(served);
             if (left > 0) {
                 threads.execute(this);
             }
         }
 
-        private void serve(Batch batch, Chain finished) {
+        /** How many they were. */
+        private int serve(Batch batch, Chain finished) {
             var joined = new Chain();
             var bytes = 0L;
-            for (var r = batch.chain(); r != null; ) {
+            var count = 0;
+            for (var r = batch.chain(); r != null; count++) {
                 var following = r.unlink();
                 if (!admit(batch.store(), r)) {
                     finished.add(r);
@@ -431,6 +435,7 @@ public final class FileMedium implements Medium {
                 }
                 r = following;
             }
+            return count;
         }
 
         private boolean weighty(Chain finished) {
@@ -637,6 +642,7 @@ public final class FileMedium implements Medium {
             for (Waiting w; (w = waiting.poll()) != null; ) {
                 served.add(w);
             }
+            threads.served(served.size());
             var error = served.isEmpty() ? Errno.OK : sync();
             for (var w : served) {
                 if (error != Errno.OK) {
