@@ -1,5 +1,6 @@
 package io.sidecore.conf;
 
+import com.typesafe.config.ConfigList;
 import com.typesafe.config.ConfigObject;
 import com.typesafe.config.ConfigOrigin;
 import com.typesafe.config.ConfigOriginFactory;
@@ -62,9 +63,13 @@ public abstract class SectionBuilder<B extends SectionBuilder<B>> {
     }
 
     final B add(String list, Object element) {
-        ((Elements) node.children.computeIfAbsent(list, _ -> new Elements(origin(), new ArrayList<>())))
-                .elements()
-                .add(element);
+        var elements = switch (node.children.get(list)) {
+            case Elements added -> added;
+            case ConfigList set -> new Elements(set.origin(), new ArrayList<>(set));
+            case null, default -> new Elements(origin(), new ArrayList<>());
+        };
+        elements.elements().add(element);
+        node.children.put(list, elements);
         return self();
     }
 

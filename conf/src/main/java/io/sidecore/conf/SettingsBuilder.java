@@ -191,7 +191,7 @@ public final class SettingsBuilder extends SectionBuilder<SettingsBuilder> {
 
         /** {@code store.type = memory}. */
         public Volume memory() {
-            return set("store.type", "memory");
+            return store("memory");
         }
 
         /** The same, with a {@code store.limit} in bytes. */
@@ -201,12 +201,18 @@ public final class SettingsBuilder extends SectionBuilder<SettingsBuilder> {
 
         /** {@code store.type = file} with its {@code store.path}. A relative path is relative to the working directory. */
         public Volume file(Path path) {
-            return set("store.type", "file").set("store.path", path.toAbsolutePath());
+            return store("file").set("store.path", path.toAbsolutePath());
         }
 
         /** The same, and more about it. */
         public Volume file(Path path, Consumer<ImageFile> keys) {
             return file(path).section(keys, ImageFile::new, "store");
+        }
+
+        /** What was said of another store is forgotten. */
+        private Volume store(String type) {
+            node.children.remove("store");
+            return set("store.type", type);
         }
     }
 

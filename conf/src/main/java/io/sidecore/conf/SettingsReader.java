@@ -19,7 +19,6 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.function.Function;
-import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
@@ -27,7 +26,6 @@ import java.util.stream.Collectors;
  * or here ({@code or}) when the key belongs to something that a user names or lists.
  */
 final class SettingsReader {
-    private static final Pattern NAME = Pattern.compile("[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}");
     private static final int SECTOR_BYTES = 512;
 
     /** 4 EiB: also what stands for a size that is wrong. */
@@ -169,9 +167,8 @@ final class SettingsReader {
         Map<String, VolumeSettings> volumes = new LinkedHashMap<>();
         for (String name : section.names()) {
             Setting volume = section.at(name);
-            if (!NAME.matcher(name).matches()) {
-                volume.mistake(
-                        "expected a name of 1 to 64 letters, digits, '.', '_' and '-', the first one a letter or a digit");
+            if (!Names.isName(name)) {
+                volume.mistake("expected " + Names.EXPECTED);
             }
             volumes.put(name, volume.section(it -> volume(it, dataDirectory)));
         }
@@ -352,7 +349,7 @@ final class SettingsReader {
     }
 
     private static String named(String text) {
-        if (!NAME.matcher(text).matches()) {
+        if (!Names.isName(text)) {
             throw new IllegalArgumentException("not a name");
         }
         return text;

@@ -235,4 +235,33 @@ class SettingsBuilderTest {
         assertThat(settings.vif().slots()).isEqualTo(8);
         assertThat(settings.volumes().get("a").sizeBytes()).isEqualTo(1024);
     }
+
+    @Test
+    void anotherStoreIsNothingOfTheFormerOne() {
+        var settings = Settings.builder()
+                .volume("a", volume -> volume.size(512).memory(512).file(Path.of("a.img")))
+                .volume(
+                        "b",
+                        volume -> volume.size(512)
+                                .file(Path.of("b.img"), file -> file.direct(true))
+                                .memory())
+                .build();
+
+        assertThat(settings.volumes().get("a").store()).isInstanceOf(StoreSettings.FileStore.class);
+        assertThat(settings.volumes().get("b").store()).isInstanceOf(StoreSettings.MemoryStore.class);
+    }
+
+    @Test
+    void whatIsAddedToAListThatWasSetStandsBehindIt() {
+        var settings = Settings.builder()
+                .volume("a", volume -> volume.size(512).memory())
+                .volume("b", volume -> volume.size(512).memory())
+                .nbd(nbd ->
+                        nbd.listen("127.0.0.1:0").set("volumes", List.of("a")).export("b"))
+                .build();
+
+        assertThat(settings.nbd().orElseThrow().volumes())
+                .extracting(NbdSettings.ExportedVolume::name)
+                .containsExactly("a", "b");
+    }
 }

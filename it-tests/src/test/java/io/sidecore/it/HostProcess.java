@@ -49,9 +49,7 @@ public final class HostProcess implements AutoCloseable {
                 """.formatted(directory, settings));
         var command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "@" + ROOT.resolve("runtime/bin/jvm-options"),
-                // What a host logs, not what tests do.
-                "-Dlogback.configurationFile=logback.xml"));
+                "@" + ROOT.resolve("runtime/bin/jvm-options")));
         command.addAll(List.of(options));
         command.addAll(List.of(
                 "-cp",

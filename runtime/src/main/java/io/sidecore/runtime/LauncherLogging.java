@@ -16,7 +16,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * What {@code logback.xml} says, said in code: reading it takes a fifth of a start. Only where the system property {@code io.sidecore.logging} names a {@linkplain #layout format}, as the launcher has it: how a program logs that embeds hosts is its own
+ * What a {@code logback.xml} would say, said in code: reading one takes a fifth of a start. Only where the system property {@code io.sidecore.logging} names a {@linkplain #layout format}, as the launcher has it: how a program logs that embeds hosts is its own
  * affair.
  */
 @ConfiguratorRank(ConfiguratorRank.CUSTOM_HIGH_PRIORITY)

@@ -11,6 +11,7 @@ import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
 import io.sidecore.conf.Amounts;
 import io.sidecore.conf.AttachMode;
+import io.sidecore.conf.Names;
 import io.sidecore.conf.NbdSettings.ExportedVolume;
 import io.sidecore.conf.Placement;
 import io.sidecore.conf.StoreSettings;
@@ -54,6 +55,8 @@ public final class StorageService {
     private final Map<String, VifHandle> insiders = new ConcurrentSkipListMap<>();
 
     private final List<NbdExport> served = new CopyOnWriteArrayList<>();
+    /** The host stops: nothing begins any more. */
+    private boolean ended;
 
     /** What a VIF of this service is made of; the host adds loops and limits. */
     record Definition(String id, Route route, Placement placement) {}
@@ -74,10 +77,10 @@ public final class StorageService {
     /**
      * Creates a volume, or opens the one that is there.
      *
-     * @throws HostException if there is one of this name, or its medium cannot be opened
+     * @throws HostException if there is one of this name, or none can have it, or its medium cannot be opened
      */
     public synchronized Volume create(String name, VolumeSettings settings) {
-        refuseIfThere(name);
+        refuseVolume(name);
         try {
             return hold(name, media.apply(settings), Optional.of(settings));
         } catch (RuntimeException e) {
@@ -88,11 +91,11 @@ public final class StorageService {
     /**
      * Creates a volume on a medium of the caller's own making, such as a {@link io.sidecore.actors.block.PlainMedium}. From now on the medium belongs to the volume, and is closed with it; also if this fails.
      *
-     * @throws HostException if there is one of this name, or the medium cannot be opened
+     * @throws HostException if there is one of this name, or none can have it, or the medium cannot be opened
      */
     public synchronized Volume create(String name, Medium medium) {
         try {
-            refuseIfThere(name);
+            refuseVolume(name);
         } catch (HostException e) {
             medium.close();
             throw e;
@@ -108,9 +111,23 @@ public final class StorageService {
         present = volumes.values().stream().map(Held::volume).toList();
     }
 
-    private void refuseIfThere(String name) {
+    private void refuseVolume(String name) {
+        refuseAtEnd();
+        refuseName("volume", name);
         if (volumes.containsKey(name)) {
             throw new HostException("there is a volume " + name + " already");
+        }
+    }
+
+    private static void refuseName(String what, String name) {
+        if (!Names.isName(name)) {
+            throw new HostException(what + " '" + name + "': expected " + Names.EXPECTED);
+        }
+    }
+
+    private void refuseAtEnd() {
+        if (ended) {
+            throw new HostException("the host is stopping, or has stopped");
         }
     }
 
@@ -243,10 +260,10 @@ public final class StorageService {
     /**
      * Lets clients find a volume.
      *
-     * @throws HostException if there is an export of this name, there is no such volume, or it is held by another in a way that does not go with this
+     * @throws HostException if there is an export of this name, or none can have it, there is no such volume, or it is held by another in a way that does not go with this
      */
     public synchronized VifHandle export(ExportedVolume settings, Placement placement) {
-        refuseIfExported(settings.name());
+        refuseExport(settings.name());
         try {
             var attachment = existing(settings.volume()).attach("nbd/" + settings.name(), settings.mode());
             return export(settings, placement, attachment, Interposers.of(settings.interposers()));
@@ -263,7 +280,7 @@ public final class StorageService {
      */
     public synchronized VifHandle export(String volume, Interposer... interposers) {
         var settings = new ExportedVolume(volume, volume, AttachMode.EXCLUSIVE, List.of());
-        refuseIfExported(volume);
+        refuseExport(volume);
         try {
             var attachment = existing(volume).attach("nbd/" + volume, AttachMode.EXCLUSIVE);
             return export(settings, Placement.SHARED, attachment, List.of(interposers));
@@ -272,7 +289,9 @@ public final class StorageService {
         }
     }
 
-    private void refuseIfExported(String name) {
+    private void refuseExport(String name) {
+        refuseAtEnd();
+        refuseName("export", name);
         if (exports.containsKey(name)) {
             throw new HostException("there is an export " + name + " already");
         }
@@ -335,11 +354,15 @@ public final class StorageService {
     /**
      * Attaches a volume to a guest inside this process, such as one that copies it.
      *
-     * @param id of the VIF that is made for it
+     * @param id of the VIF that is made for it: a name, or some with slashes between them
      * @param end through which the guest reads and writes
      * @throws HostException if there is such a VIF, there is no such volume, or it is held by another in a way that does not go with {@code mode}
      */
     public synchronized VifHandle enter(String id, String volume, AttachMode mode, GuestEnd end) {
+        refuseAtEnd();
+        for (var part : id.split("/", -1)) {
+            refuseName("VIF " + id + ", part", part);
+        }
         if (vifs().containsKey(id)) {
             throw new HostException("there is a VIF " + id + " already");
         }
@@ -378,6 +401,7 @@ public final class StorageService {
 
     /** Ends all exports; the stage completes when nothing is in flight any more. */
     synchronized CompletableFuture<Void> endExports() {
+        ended = true;
         served.clear();
         var ended = new ArrayList<CompletableFuture<?>>();
         exports.values()

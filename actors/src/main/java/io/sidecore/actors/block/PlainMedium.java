@@ -201,9 +201,12 @@ public abstract class PlainMedium implements Medium {
                         serve(request);
                         later.complete(request);
                     });
-                } catch (RejectedExecutionException e) {
+                } catch (RuntimeException | Error e) {
                     request.fail(Errno.EIO);
-                    troubled(new IOException("its executor takes no more", e));
+                    troubled(
+                            e instanceof RejectedExecutionException
+                                    ? new IOException("its executor takes no more", e)
+                                    : e);
                     refused.add(request);
                 }
             }

@@ -22,8 +22,6 @@ class LogsTest {
             volumes { disk { size = 1 MiB, store { type = memory } } }
             exports.nbd { listen = ["unix:s"], volumes = [disk] }
             """;
-    /** What the tests give to every host is none of a user's. */
-    private static final String NO_FILE = "-Dlogback.configurationFile=";
 
     private static void comeAndGo(HostProcess host) throws IOException {
         try (var client = NbdClient.connect(host.uri())) {
@@ -48,7 +46,7 @@ class LogsTest {
     @Test
     void aLineIsForPeopleUnlessItIsToBeForPrograms() throws IOException {
         try (var directory = new ShortDirectory();
-                var host = new HostProcess(directory.path(), DISK, NO_FILE)) {
+                var host = new HostProcess(directory.path(), DISK)) {
             comeAndGo(host);
 
             Peers.until(
@@ -65,7 +63,7 @@ class LogsTest {
     @Test
     void forProgramsALineIsAnObjectThatNamesHostAndConnection() throws IOException {
         try (var directory = new ShortDirectory();
-                var host = new HostProcess(directory.path(), "log.format = json, " + DISK, NO_FILE)) {
+                var host = new HostProcess(directory.path(), "log.format = json, " + DISK)) {
             comeAndGo(host);
 
             Peers.until(
@@ -89,8 +87,7 @@ class LogsTest {
     @Test
     void whatIsLoggedIsNoMoreThanTheLevelAllows() throws IOException {
         try (var directory = new ShortDirectory();
-                var host =
-                        new HostProcess(directory.path(), "log.level = debug, log.format = json, " + DISK, NO_FILE)) {
+                var host = new HostProcess(directory.path(), "log.level = debug, log.format = json, " + DISK)) {
             comeAndGo(host);
 
             Peers.until(

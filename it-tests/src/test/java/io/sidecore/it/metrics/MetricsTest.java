@@ -19,18 +19,22 @@ import io.sidecore.runtime.HostException;
 import io.sidecore.runtime.Sidecore;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.regex.Pattern;
 import jdk.jfr.Recording;
@@ -352,6 +356,41 @@ class MetricsTest {
 
         release.countDown();
         Peers.until("the loop is let go", PATIENCE, () -> get("/health").statusCode() == 200);
+    }
+
+    @Test
+    void aHostThatStopsIsNotReadyAnyMore() throws IOException {
+        // It does not hang up when it is told to, so the host waits for it.
+        try (var client = NbdClient.connect(uri("disk"))) {
+            client.batch(false, 1, 4096, new SplittableRandom(1));
+            var closing = CompletableFuture.runAsync(host::close);
+
+            Peers.until("it says that it stops", PATIENCE, () -> get("/ready").statusCode() == 503);
+
+            assertThat(get("/health").body()).contains("\"phase\":\"closing\"", "\"ready\":false");
+            assertThat(closing).isNotDone();
+            closing.join();
+        }
+    }
+
+    @Test
+    void whoSendsHalfARequestKeepsNobodyElseWaiting() throws IOException {
+        var uri = URI.create(host.metricsUri().orElseThrow());
+        var slow = new ArrayList<Socket>();
+        try {
+            for (var i = 0; i < 4; i++) {
+                var socket = new Socket(uri.getHost(), uri.getPort());
+                slow.add(socket);
+                socket.getOutputStream().write("GET /health HT".getBytes(StandardCharsets.US_ASCII));
+            }
+
+            assertThat(get("/health").statusCode()).isEqualTo(200);
+            assertThat(get("/metrics").statusCode()).isEqualTo(200);
+        } finally {
+            for (var socket : slow) {
+                socket.close();
+            }
+        }
     }
 
     // --- flight recordings
