@@ -9,10 +9,12 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import org.apache.pekko.actor.AbstractScheduler;
 import org.apache.pekko.actor.Cancellable;
 import org.apache.pekko.actor.Scheduler.TaskRunOnClose;
+import org.apache.pekko.actor.SchedulerException;
 import org.apache.pekko.actor.SchedulerTask;
 import org.apache.pekko.event.LoggingAdapter;
 import org.jspecify.annotations.Nullable;
@@ -61,6 +63,11 @@ public final class TicklessScheduler extends AbstractScheduler implements Closea
         return repeated;
     }
 
+    /** Timers that are not due yet. */
+    int waiting() {
+        return timer.getQueue().size();
+    }
+
     @Override
     public double maxFrequency() {
         return MAX_FREQUENCY;
@@ -73,6 +80,15 @@ public final class TicklessScheduler extends AbstractScheduler implements Closea
         timer.shutdown();
         for (var last : dueAtClose) {
             last.runNow();
+        }
+    }
+
+    private static void execute(ExecutionContext executor, Runnable due) {
+        try {
+            executor.execute(due);
+        } catch (RuntimeException e) {
+            // It is gone, say. The other timers go on.
+            executor.reportFailure(e);
         }
     }
 
@@ -119,7 +135,7 @@ public final class TicklessScheduler extends AbstractScheduler implements Closea
         public void run() {
             var due = taken();
             if (due != null) {
-                execute(due);
+                execute(executor, due);
             }
         }
 
@@ -141,15 +157,6 @@ public final class TicklessScheduler extends AbstractScheduler implements Closea
             return task.getAndSet(null);
         }
 
-        final void execute(Runnable due) {
-            try {
-                executor.execute(due);
-            } catch (RuntimeException e) {
-                // Its executor is gone, say. The other timers go on.
-                executor.reportFailure(e);
-            }
-        }
-
         @Override
         public boolean cancel() {
             var spared = taken();
@@ -159,7 +166,7 @@ public final class TicklessScheduler extends AbstractScheduler implements Closea
             cancelled = true;
             forget();
             if (spared instanceof SchedulerTask notified) {
-                execute(notified::cancelled);
+                execute(executor, notified::cancelled);
             }
             return true;
         }
@@ -183,7 +190,7 @@ public final class TicklessScheduler extends AbstractScheduler implements Closea
         private final ExecutionContext executor;
         private final long periodNanos;
         private final AtomicReference<@Nullable Timer> next = new AtomicReference<>();
-        private volatile boolean cancelled;
+        private final AtomicBoolean cancelled = new AtomicBoolean();
         private long dueNanos;
 
         Repeated(Runnable task, ExecutionContext executor, long initialNanos, long periodNanos) {
@@ -197,17 +204,22 @@ public final class TicklessScheduler extends AbstractScheduler implements Closea
             var timer = new Timer(this::run, executor);
             next.set(timer);
             timer.start(delayNanos);
-            if (cancelled) {
+            if (cancelled.get()) {
                 timer.cancel();
             }
         }
 
         private void run() {
-            if (cancelled) {
+            if (cancelled.get()) {
                 return;
             }
-            // A task that throws is not run again; its executor tells.
-            task.run();
+            try {
+                // A task that throws is not run again; its executor tells.
+                task.run();
+            } catch (SchedulerException e) {
+                log.debug("a periodic task ends: {}", e.getMessage());
+                return;
+            }
             dueNanos += periodNanos;
             try {
                 start(Math.max(1, dueNanos - System.nanoTime()));
@@ -218,23 +230,22 @@ public final class TicklessScheduler extends AbstractScheduler implements Closea
 
         @Override
         public boolean cancel() {
-            if (cancelled) {
+            if (!cancelled.compareAndSet(false, true)) {
                 return false;
             }
-            cancelled = true;
             var pending = next.get();
             if (pending != null) {
                 pending.cancel();
             }
             if (task instanceof SchedulerTask notified) {
-                executor.execute(notified::cancelled);
+                execute(executor, notified::cancelled);
             }
             return true;
         }
 
         @Override
         public boolean isCancelled() {
-            return cancelled;
+            return cancelled.get();
         }
     }
 }

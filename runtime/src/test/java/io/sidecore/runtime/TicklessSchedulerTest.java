@@ -11,6 +11,7 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.pekko.actor.Scheduler.TaskRunOnClose;
+import org.apache.pekko.actor.SchedulerException;
 import org.apache.pekko.dispatch.ExecutionContexts;
 import org.apache.pekko.event.NoLogging;
 import org.junit.jupiter.api.AfterEach;
@@ -57,13 +58,27 @@ class TicklessSchedulerTest {
     }
 
     @Test
-    void aCancelledTaskDoesNotRunAndIsNotKept() {
-        var task = scheduler.scheduleOnce(NEVER, () -> ran.add("cancelled"), direct);
+    void aCancelledTaskDoesNotRun() throws Exception {
+        var task = scheduler.scheduleOnce(Duration.ofMillis(20), () -> ran.add("cancelled"), direct);
 
         assertThat(task.cancel()).isTrue();
 
         assertThat(task.isCancelled()).isTrue();
         assertThat(task.cancel()).as("once is enough").isFalse();
+        scheduler.scheduleOnce(Duration.ofMillis(40), () -> ran.add("after"), direct);
+        assertThat(next()).isEqualTo("after");
+    }
+
+    @Test
+    void whatIsCancelledIsNotKept() {
+        var once = scheduler.scheduleOnce(NEVER, () -> ran.add("once"), direct);
+        var often = scheduler.scheduleAtFixedRate(NEVER, NEVER, () -> ran.add("often"), direct);
+        assertThat(scheduler.waiting()).isEqualTo(2);
+
+        once.cancel();
+        often.cancel();
+
+        assertThat(scheduler.waiting()).isZero();
     }
 
     @Test
@@ -119,6 +134,27 @@ class TicklessSchedulerTest {
         scheduler.scheduleOnce(Duration.ofMillis(5), () -> ran.add("the next"), direct);
 
         assertThat(next()).isEqualTo("the next");
+    }
+
+    /** As Pekko's own timers do where the actor that they tell has ended. */
+    @Test
+    void aPeriodicTaskMayEndByItself() throws Exception {
+        var failures = new AtomicInteger();
+        var telling = ExecutionContexts.fromExecutor(Runnable::run, failure -> failures.incrementAndGet());
+        scheduler.scheduleAtFixedRate(
+                SOON,
+                SOON,
+                () -> {
+                    ran.add("once");
+                    throw new SchedulerException("its actor has ended");
+                },
+                telling);
+        assertThat(next()).isEqualTo("once");
+        scheduler.scheduleOnce(Duration.ofMillis(10), () -> ran.add("much later"), direct);
+
+        assertThat(next()).isEqualTo("much later");
+        assertThat(failures).hasValue(0);
+        assertThat(scheduler.waiting()).isZero();
     }
 
     @Test

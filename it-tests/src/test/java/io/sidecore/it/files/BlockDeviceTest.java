@@ -3,10 +3,12 @@ package io.sidecore.it.files;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.sidecore.it.LoopDevice;
 import io.sidecore.it.Peers;
 import io.sidecore.it.Peers.ShortDirectory;
 import io.sidecore.it.Peers.Tool;
 import io.sidecore.it.Peers.Verified;
+import io.sidecore.it.SmallFileSystem;
 import io.sidecore.runtime.HostException;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -7,6 +7,7 @@ import io.sidecore.it.Peers;
 import io.sidecore.it.Peers.Running;
 import io.sidecore.it.Peers.ShortDirectory;
 import io.sidecore.it.Peers.Tool;
+import io.sidecore.it.SmallFileSystem;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;

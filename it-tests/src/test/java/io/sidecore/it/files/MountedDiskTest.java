@@ -3,10 +3,12 @@ package io.sidecore.it.files;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.sidecore.it.HostProcess;
+import io.sidecore.it.LoopDevice;
 import io.sidecore.it.Peers;
 import io.sidecore.it.Peers.Running;
 import io.sidecore.it.Peers.ShortDirectory;
 import io.sidecore.it.Peers.Tool;
+import io.sidecore.it.SmallFileSystem;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -55,11 +55,16 @@ final class Launched implements AutoCloseable {
         return start(launcher, directory, environment, "run", file.toString());
     }
 
-    /** Waits until the host serves, and does some I/O. */
-    void serves() throws IOException {
+    /** Waits until the host serves, or has ended. */
+    void starts() {
         while (!out().contains("Stop it with Ctrl-C") && process.isAlive()) {
             Thread.onSpinWait();
         }
+    }
+
+    /** The same, and does some I/O. */
+    void serves() throws IOException {
+        starts();
         var uri = out().lines()
                 .map(String::strip)
                 .filter(line -> line.startsWith("nbd://"))
@@ -69,6 +74,11 @@ final class Launched implements AutoCloseable {
             assertThat(client.size()).isEqualTo(16 << 20);
             client.batch(true, 10, 4096, new SplittableRandom(1));
         }
+    }
+
+    /** The processes that are its children, ended ones that nobody asked for included. */
+    List<ProcessHandle> children() {
+        return process.children().toList();
     }
 
     /** Asks it to stop by SIGTERM. */

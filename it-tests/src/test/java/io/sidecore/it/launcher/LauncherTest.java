@@ -3,7 +3,6 @@ package io.sidecore.it.launcher;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.sidecore.it.Certificates;
-import io.sidecore.it.NbdClient;
 import java.io.IOException;
 import java.net.BindException;
 import java.net.InetAddress;
@@ -11,54 +10,26 @@ import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.SplittableRandom;
-import java.util.concurrent.TimeUnit;
+import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class LauncherTest {
-    private static final Path ROOT =
-            Path.of(System.getProperty("basedir", ".")).toAbsolutePath().getParent();
-
     @TempDir
     Path directory;
 
-    private Process process;
+    private Launched launched;
 
     @AfterEach
     void stop() {
-        if (process != null) {
-            process.destroyForcibly();
+        if (launched != null) {
+            launched.close();
         }
     }
 
     private void start(String... arguments) throws IOException {
-        var command =
-                new ArrayList<>(List.of(ROOT.resolve("runtime/bin/sidecore").toString()));
-        command.addAll(List.of(arguments));
-        var builder = new ProcessBuilder(command)
-                .directory(directory.toFile())
-                .redirectOutput(directory.resolve("out").toFile())
-                .redirectError(directory.resolve("err").toFile());
-        // The jars of this build, which is still going on.
-        builder.environment().put("SIDECORE_NO_BUILD", "1");
-        process = builder.start();
-    }
-
-    private int exitCode() throws InterruptedException {
-        assertThat(process.waitFor(60, TimeUnit.SECONDS)).as("it ended").isTrue();
-        return process.exitValue();
-    }
-
-    private String out() throws IOException {
-        return Files.readString(directory.resolve("out"));
-    }
-
-    private String err() throws IOException {
-        return Files.readString(directory.resolve("err"));
+        launched = Launched.start(Launched.LAUNCHER, directory, Map.of(), arguments);
     }
 
     private Path configuration(String text) throws IOException {
@@ -74,33 +45,16 @@ class LauncherTest {
                 }
                 """);
         start("run", file.toString());
-        awaitStart();
-        var uri = out().lines()
-                .map(String::strip)
-                .filter(line -> line.startsWith("nbd://"))
-                .findFirst()
-                .orElseThrow(() -> new AssertionError(uncheckedErr()));
-        try (var client = NbdClient.connect(uri)) {
-            assertThat(client.size()).isEqualTo(16 << 20);
-            client.batch(true, 10, 4096, new SplittableRandom(1));
-        }
+        launched.serves();
         assertThat(directory.resolve("sidecore-data/s")).exists();
-        assertThat(out())
+        assertThat(launched.out())
                 .contains("nbd+unix:///disk?socket=" + directory.resolve("sidecore-data/s"))
                 .as("nothing that is suggested writes to a disk that somebody declared")
                 .doesNotContain("nbdcopy FILE");
 
-        process.destroy();
-
-        assertThat(exitCode()).isZero();
-        assertThat(out()).endsWith("stopped." + System.lineSeparator());
+        assertThat(launched.terminate().exitCode()).isZero();
+        assertThat(launched.out()).endsWith("stopped." + System.lineSeparator());
         assertThat(directory.resolve("sidecore-data/s")).doesNotExist();
-    }
-
-    private void awaitStart() throws IOException {
-        while (!out().contains("Stop it with Ctrl-C") && process.isAlive()) {
-            Thread.onSpinWait();
-        }
     }
 
     @Test
@@ -121,19 +75,11 @@ class LauncherTest {
                 }
                 """.replace("PKI", pki.toString()));
         start("run", file.toString());
-        awaitStart();
+        launched.starts();
 
-        assertThat(out())
+        assertThat(launched.out())
                 .contains("nbdinfo 'nbds://localhost:", "/disk?tls-certificates=DIR'", "client-cert.pem")
                 .doesNotContain("0.0.0.0");
-    }
-
-    private String uncheckedErr() {
-        try {
-            return err();
-        } catch (IOException e) {
-            return e.toString();
-        }
     }
 
     @Test
@@ -145,13 +91,13 @@ class LauncherTest {
                 """);
         start("run", file.toString());
 
-        assertThat(exitCode()).isEqualTo(2);
-        assertThat(err())
+        assertThat(launched.exitCode()).isEqualTo(2);
+        assertThat(launched.err())
                 .contains("test.conf:2")
                 .contains("sise")
                 .contains("size")
                 .doesNotContain("Exception");
-        assertThat(out()).isEmpty();
+        assertThat(launched.out()).isEmpty();
     }
 
     @Test
@@ -165,8 +111,8 @@ class LauncherTest {
                     """.formatted(taken.getLocalPort()));
             start("run", file.toString());
 
-            assertThat(exitCode()).isEqualTo(2);
-            assertThat(err())
+            assertThat(launched.exitCode()).isEqualTo(2);
+            assertThat(launched.err())
                     .contains("test.conf:3: sidecore.exports.nbd.listen[0]: cannot listen on 127.0.0.1:"
                             + taken.getLocalPort())
                     .contains("in use");
@@ -183,8 +129,8 @@ class LauncherTest {
             }
             start("run");
 
-            assertThat(exitCode()).isEqualTo(2);
-            assertThat(err())
+            assertThat(launched.exitCode()).isEqualTo(2);
+            assertThat(launched.err())
                     .startsWith("sidecore-default.conf:")
                     .contains("in use", "built-in configuration", "run FILE")
                     .doesNotContain("jar:");
@@ -195,7 +141,7 @@ class LauncherTest {
     void helpTeachesWithExamples() throws Exception {
         start("run", "--help");
 
-        assertThat(exitCode()).isZero();
-        assertThat(out()).contains("Examples").contains("nbdinfo");
+        assertThat(launched.exitCode()).isZero();
+        assertThat(launched.out()).contains("Examples").contains("nbdinfo");
     }
 }

@@ -3,6 +3,7 @@ package io.sidecore.it.launcher;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.sidecore.it.Peers;
+import io.sidecore.it.SmallFileSystem;
 import io.sidecore.it.StartCache;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -129,6 +130,44 @@ class StartCacheTest {
                     .hasSizeLessThanOrEqualTo(2);
         }
         assertThat(files(folder)).hasSize(2).contains("lock").anyMatch(name -> name.endsWith(".aot"));
+    }
+
+    @Test
+    void whoMakesItIsNoChildOfTheHost() throws Exception {
+        var folder = Files.createDirectory(directory.resolve("cache"));
+        // It ends at once, and so would be found unless somebody has asked for its end.
+        var environment = Map.of("SIDECORE_CACHE", folder.toString(), "TMPDIR", "/proc/none");
+        try (var host = Launched.run(Launched.LAUNCHER, directory, environment)) {
+            host.serves();
+            Peers.until("it was tried", PATIENCE, () -> tried(folder).contains("mktemp"));
+
+            assertThat(host.err()).contains(IN_THE_BACKGROUND);
+            assertThat(host.children()).isEmpty();
+        }
+    }
+
+    private static String tried(Path folder) {
+        try {
+            return Files.readString(named(folder, ".tried"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    @Test
+    void onAFullDiskNothingOfItIsLeft() throws Exception {
+        try (var small = SmallFileSystem.inMemory(directory.resolve("small"), 4)) {
+            Files.setPosixFilePermissions(small.path(), PosixFilePermissions.fromString("rwxr-xr-x"));
+            try (var make = make(directory.resolve("first"), small.path())) {
+                assertThat(make.exitCode()).isEqualTo(1);
+                assertThat(make.err()).contains("Sidecore starts without").contains(".tried");
+            }
+
+            assertThat(files(small.path()))
+                    .containsExactlyInAnyOrder(
+                            "lock", named(small.path(), ".tried").getFileName().toString());
+            startsInSilence(small.path(), "");
+        }
     }
 
     @Test

@@ -1,6 +1,5 @@
-package io.sidecore.it.files;
+package io.sidecore.it;
 
-import io.sidecore.it.Peers;
 import io.sidecore.it.Peers.Tool;
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -9,7 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** A block device whose sectors lie in a file. Where there can be none the test is skipped, and in CI it fails. */
-final class LoopDevice implements AutoCloseable {
+public final class LoopDevice implements AutoCloseable {
     private final Path backing;
     private final Path device;
 
@@ -27,12 +26,12 @@ final class LoopDevice implements AutoCloseable {
     }
 
     /** On a file that is there. */
-    static LoopDevice on(Path backing, String... options) {
+    public static LoopDevice on(Path backing, String... options) {
         return new LoopDevice(backing, options);
     }
 
     /** On a new sparse file. */
-    static LoopDevice create(Path backing, int mebibytes, String... options) throws IOException {
+    public static LoopDevice create(Path backing, int mebibytes, String... options) throws IOException {
         resize(backing, mebibytes);
         return new LoopDevice(backing, options);
     }
@@ -44,22 +43,22 @@ final class LoopDevice implements AutoCloseable {
     }
 
     /** Where it is. */
-    Path path() {
+    public Path path() {
         return device;
     }
 
     /** Its name among the kernel's devices. */
-    String name() {
+    public String name() {
         return device.getFileName().toString();
     }
 
     /** Makes the file beneath larger or smaller; the device keeps its size, and cannot reach what lies behind the end. */
-    void resizeBacking(int mebibytes) throws IOException {
+    public void resizeBacking(int mebibytes) throws IOException {
         resize(backing, mebibytes);
     }
 
     /** Lets the device take the size of the file beneath. */
-    void followBacking() {
+    public void followBacking() {
         Peers.run(Tool.LOSETUP, "--set-capacity", device.toString()).ok();
     }
 

@@ -1,6 +1,5 @@
-package io.sidecore.it.files;
+package io.sidecore.it;
 
-import io.sidecore.it.Peers;
 import io.sidecore.it.Peers.Tool;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -10,7 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** A file system of its own, to be filled, broken and repaired. Where it cannot be mounted the test is skipped, and in CI it fails. */
-final class SmallFileSystem implements AutoCloseable {
+public final class SmallFileSystem implements AutoCloseable {
     private static final Duration PATIENCE = Duration.ofMinutes(1);
 
     private final Path at;
@@ -23,19 +22,19 @@ final class SmallFileSystem implements AutoCloseable {
     }
 
     /** In memory, of that size. */
-    static SmallFileSystem inMemory(Path at, int mebibytes) throws IOException {
+    public static SmallFileSystem inMemory(Path at, int mebibytes) throws IOException {
         return new SmallFileSystem(at, List.of("-t", "tmpfs", "-o", "size=" + mebibytes + "m", "tmpfs"));
     }
 
     /** An ext4 that is made on a device; it becomes read-only when it finds an error. */
-    static SmallFileSystem ext4(Path at, LoopDevice device) throws IOException {
+    public static SmallFileSystem ext4(Path at, LoopDevice device) throws IOException {
         Peers.run(Tool.MKFS_EXT4, "-q", "-F", "-m", "0", device.path().toString())
                 .ok();
         return existing(at, device);
     }
 
     /** The ext4 that is on a device. */
-    static SmallFileSystem existing(Path at, LoopDevice device) throws IOException {
+    public static SmallFileSystem existing(Path at, LoopDevice device) throws IOException {
         return new SmallFileSystem(
                 at,
                 List.of("-t", "ext4", "-o", "errors=remount-ro", device.path().toString()));
@@ -53,12 +52,12 @@ final class SmallFileSystem implements AutoCloseable {
     }
 
     /** Where it is mounted. */
-    Path path() {
+    public Path path() {
         return at;
     }
 
     /** Unmounts it, once nobody has a file on it open any more. */
-    void unmount() {
+    public void unmount() {
         Peers.until(
                 "nothing on " + at + " is in use",
                 PATIENCE,
