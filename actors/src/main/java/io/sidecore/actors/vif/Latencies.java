@@ -2,6 +2,7 @@ package io.sidecore.actors.vif;
 
 import io.sidecore.actors.core.Count;
 import java.util.concurrent.atomic.AtomicLongArray;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How long requests took: a histogram of fixed buckets, eight to each power of two, so that a bucket is an eighth of its value wide at most. One writer, its loop, and any number of readers: recording is a plain load and store, allocates nothing and
@@ -19,7 +20,9 @@ public final class Latencies {
     /** Up to 2^34 units, some 36 minutes; what took longer is in the last one. */
     private static final int BUCKETS = bucketOfUnits((1L << 34) - 1) + 1;
 
-    private final AtomicLongArray counts = new AtomicLongArray(BUCKETS);
+    /** Made when it is needed: most connections use few operations. Readers may see it late, and whole: the field within it is final. */
+    private @Nullable AtomicLongArray counts;
+
     private final Count nanos = new Count();
     private final Count longest = new Count();
 
@@ -27,8 +30,7 @@ public final class Latencies {
 
     /** One request took so long; the one writer only. */
     void record(long took) {
-        var bucket = bucket(took);
-        counts.setOpaque(bucket, counts.getPlain(bucket) + 1);
+        add(bucket(took), 1);
         nanos.add(took);
         longest.max(took);
     }
@@ -36,13 +38,22 @@ public final class Latencies {
     /** All of another; the one writer only. */
     void add(Latencies other) {
         for (var i = 0; i < BUCKETS; i++) {
-            var more = other.counts.getOpaque(i);
+            var more = other.inBucket(i);
             if (more != 0) {
-                counts.setOpaque(i, counts.getPlain(i) + more);
+                add(i, more);
             }
         }
         nanos.add(other.nanos.get());
         longest.max(other.longest.get());
+    }
+
+    private void add(int bucket, long requests) {
+        var present = counts;
+        if (present == null) {
+            present = new AtomicLongArray(BUCKETS);
+            counts = present;
+        }
+        present.setOpaque(bucket, present.getPlain(bucket) + requests);
     }
 
     /** Requests. */
@@ -71,7 +82,8 @@ public final class Latencies {
 
     /** Requests in a bucket: those that took longer than the one before it allows, and at most {@link #boundNanos(int)}. */
     public long inBucket(int bucket) {
-        return counts.getOpaque(bucket);
+        var present = counts;
+        return present == null ? 0 : present.getOpaque(bucket);
     }
 
     /** The longest that belongs to a bucket, in nanoseconds; what is beyond the last one is in the last one. */

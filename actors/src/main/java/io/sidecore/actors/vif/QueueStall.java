@@ -1,34 +1,16 @@
 package io.sidecore.actors.vif;
 
-import jdk.jfr.Category;
 import jdk.jfr.Description;
-import jdk.jfr.Event;
 import jdk.jfr.Label;
 import jdk.jfr.Name;
-import jdk.jfr.StackTrace;
 import jdk.jfr.Timespan;
 
 /** In a flight recording: a queue stood still for a change, told when it runs again. Its time is {@code stall}; the event itself has no length. */
 @Name("io.sidecore.QueueStall")
 @Label("Queue Stall")
 @Description("A queue stood still while what lies behind it was changed")
-@Category("Sidecore")
-@StackTrace(false)
 @SuppressWarnings("NullAway.Init") // Filled in by tell(), or never told.
-final class QueueStall extends Event {
-    @Label("VIF")
-    String vif;
-
-    @Label("Queue")
-    String queue;
-
-    @Label("Volume")
-    String volume;
-
-    @Label("Loop")
-    @Description("On which it runs now")
-    String loop;
-
+final class QueueStall extends QueueEvent {
     @Label("Generation")
     @Description("The one that begins")
     int generation;
@@ -55,10 +37,7 @@ final class QueueStall extends Event {
         if (!event.isEnabled()) {
             return;
         }
-        event.vif = queue.vif();
-        event.queue = queue.name();
-        event.volume = queue.route().volume().name();
-        event.loop = queue.loop().name();
+        event.about(queue);
         event.generation = queue.generation();
         event.stall = change.stallNanos();
         event.replayed = change.replayed();

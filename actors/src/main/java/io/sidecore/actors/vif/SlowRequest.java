@@ -1,35 +1,18 @@
 package io.sidecore.actors.vif;
 
 import io.sidecore.actors.block.Request;
-import jdk.jfr.Category;
 import jdk.jfr.DataAmount;
 import jdk.jfr.Description;
-import jdk.jfr.Event;
 import jdk.jfr.Label;
 import jdk.jfr.Name;
-import jdk.jfr.StackTrace;
 import jdk.jfr.Timespan;
 
 /** In a flight recording: a request that took longer than {@code sidecore.vif.slow-after}, told when it was answered. Its time is {@code latency}; the event itself has no length. */
 @Name("io.sidecore.SlowRequest")
 @Label("Slow Request")
 @Description("A request that took longer than sidecore.vif.slow-after, from its arrival to its answer")
-@Category("Sidecore")
-@StackTrace(false)
 @SuppressWarnings("NullAway.Init") // Filled in by tell(), or never told.
-final class SlowRequest extends Event {
-    @Label("VIF")
-    String vif;
-
-    @Label("Queue")
-    String queue;
-
-    @Label("Volume")
-    String volume;
-
-    @Label("Loop")
-    String loop;
-
+final class SlowRequest extends QueueEvent {
     @Label("Operation")
     String op;
 
@@ -69,10 +52,7 @@ final class SlowRequest extends Event {
             return;
         }
         var served = request.servedAt();
-        event.vif = queue.vif();
-        event.queue = queue.name();
-        event.volume = queue.route().volume().name();
-        event.loop = queue.loop().name();
+        event.about(queue);
         event.op = request.op().name();
         event.offset = request.offset();
         event.length = request.length();

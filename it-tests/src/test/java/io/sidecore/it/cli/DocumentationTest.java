@@ -2,6 +2,9 @@ package io.sidecore.it.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.typesafe.config.ConfigFactory;
+import io.sidecore.conf.Settings;
+import io.sidecore.conf.TlsSettings;
 import io.sidecore.it.Peers;
 import io.sidecore.it.Peers.Tool;
 import java.io.IOException;
@@ -9,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -21,7 +25,7 @@ class DocumentationTest {
     private static final Path ROOT =
             Path.of(System.getProperty("basedir", ".")).toAbsolutePath().getParent();
     private static final Path PAGES = ROOT.resolve("runtime/docs");
-    private static final Pattern LINK = Pattern.compile("]\\(([^)#:]+)(#[^)]*)?\\)");
+    private static final Pattern LINK = Pattern.compile("]\\(([^)#:]*)(?:#([^)]*))?\\)");
 
     static List<Path> pages() throws IOException {
         try (Stream<Path> all = Files.list(PAGES)) {
@@ -103,12 +107,38 @@ class DocumentationTest {
         for (var page : pagesAndReadme()) {
             var links = LINK.matcher(Files.readString(page));
             while (links.find()) {
-                if (!Files.exists(page.resolveSibling(links.group(1)))) {
-                    broken.add(page.getFileName() + ": " + links.group(1));
+                var target = links.group(1).isEmpty() ? page : page.resolveSibling(links.group(1));
+                if (!Files.exists(target)
+                        || links.group(2) != null && !anchors(target).contains(links.group(2))) {
+                    broken.add(page.getFileName() + ": " + links.group());
                 }
             }
         }
         assertThat(broken).isEmpty();
+    }
+
+    /** Headings, as they are made into anchors where the pages are read. */
+    private static List<String> anchors(Path page) throws IOException {
+        try (var lines = Files.lines(page)) {
+            return lines.filter(line -> line.startsWith("#"))
+                    .map(line -> line.replaceFirst("^#+ ", "")
+                            .toLowerCase(Locale.ROOT)
+                            .replaceAll("[^\\w -]", "")
+                            .replace(' ', '-'))
+                    .toList();
+        }
+    }
+
+    /** In the README configurations are shown and not run: their files and addresses are a reader's. */
+    @Test
+    void theConfigurationsOfTheReadmeAreRight() throws IOException {
+        var shown = Fence.of(ROOT.resolve("README.md")).stream()
+                .filter(fence -> fence.language().equals("hocon"))
+                .toList();
+        assertThat(shown).hasSize(2);
+        var whole = ConfigFactory.parseString(shown.getFirst().text())
+                .withFallback(ConfigFactory.parseString(shown.getLast().text()).atKey("sidecore"));
+        assertThat(Settings.read(whole).nbd().orElseThrow().tls().mode()).isEqualTo(TlsSettings.Mode.REQUIRE);
     }
 
     @Test

@@ -52,6 +52,7 @@ class MetricsTest {
             .toAbsolutePath()
             .getParent()
             .resolve("runtime/docs/observability.md");
+    private static final Pattern MENTIONED = Pattern.compile("(sidecore_\\w+?)(_bucket)?\\b");
     private static final Pattern METRIC = Pattern.compile("(?m)^\\| `(\\w+)`");
 
     private final ShortDirectory directory = new ShortDirectory();
@@ -257,6 +258,10 @@ class MetricsTest {
         var own = new HashSet<>(told);
         own.removeIf(name -> !name.startsWith("sidecore_"));
         assertThat(page).isEqualTo(own);
+        assertThat(MENTIONED.matcher(Files.readString(PAGE)).results().map(metric -> metric.group(1)))
+                .as("what queries ask for")
+                .hasSizeGreaterThan(page.size())
+                .allMatch(own::contains);
         told.removeAll(own);
         assertThat(told)
                 .isNotEmpty()
