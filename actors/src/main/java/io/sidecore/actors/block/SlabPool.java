@@ -4,8 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.IdentityHashMap;
-import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.ExecutorService;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
@@ -32,15 +31,7 @@ public final class SlabPool implements AutoCloseable {
         MemorySegment map(long bytes, Arena arena);
     }
 
-    /** Started with the pool: a thread that a pinned loop starts stays on the loop's core. */
-    private final ThreadPoolExecutor closer = new ThreadPoolExecutor(
-            1,
-            1,
-            0,
-            TimeUnit.SECONDS,
-            new LinkedBlockingQueue<>(),
-            Thread.ofPlatform().daemon().name("sidecore-slabs").factory());
-
+    private final ExecutorService closer = DaemonThread.started("sidecore-slabs");
     private final Mapping mapping;
     private final long limit;
     private final ArrayDeque<Slab> standard = new ArrayDeque<>();
@@ -62,7 +53,6 @@ public final class SlabPool implements AutoCloseable {
     public SlabPool(Mapping mapping, long limit) {
         this.mapping = mapping;
         this.limit = limit;
-        closer.prestartAllCoreThreads();
     }
 
     /** An empty slab of at least so many bytes, or null if the limit does not allow another now. */

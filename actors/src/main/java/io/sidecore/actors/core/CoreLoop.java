@@ -82,7 +82,7 @@ public final class CoreLoop implements Loop {
         public final Count failures = new Count();
         /** I/O requests served by queues placed here. */
         public final Count requests = new Count();
-        /** Nanoseconds in which its thread was runnable and did not run: it had to wait for a core. Looked at while the loop is idle. */
+        /** Nanoseconds in which its thread was runnable and did not run: it had to wait for a core. */
         public final Count waitedNanos = new Count();
         /** The longest turn so far, in nanoseconds. */
         public final Count longestTurnNanos = new Count();
@@ -531,6 +531,8 @@ public final class CoreLoop implements Loop {
             while (!stopping) {
                 if (turn() == 0) {
                     idle();
+                } else {
+                    lookHowLongItWaited();
                 }
             }
             // What was submitted before the end still runs, so that nobody waits for an answer in vain.
@@ -567,11 +569,7 @@ public final class CoreLoop implements Loop {
 
     private void idle() {
         now = clock.nanos();
-        if (idle.wantsWaited(now)) {
-            var waited = placement.waitedNanos();
-            idle.waited(now, waited);
-            counters.waitedNanos.max(waited);
-        }
+        lookHowLongItWaited();
         if (!pollers.isEmpty() || idle.poll(now, lastWork)) {
             pollHot();
             return;
@@ -581,6 +579,14 @@ public final class CoreLoop implements Loop {
             park();
         }
         state.set(RUNNING);
+    }
+
+    private void lookHowLongItWaited() {
+        if (idle.wantsWaited(now)) {
+            var waited = placement.waitedNanos();
+            idle.waited(now, waited);
+            counters.waitedNanos.max(waited);
+        }
     }
 
     /** Looks some times at the channel that was ready last; the turn that follows looks at all of them. */

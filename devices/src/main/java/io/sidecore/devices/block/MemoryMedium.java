@@ -3,6 +3,7 @@ package io.sidecore.devices.block;
 import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Chain;
+import io.sidecore.actors.block.DaemonThread;
 import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.block.Extents;
 import io.sidecore.actors.block.Fence;
@@ -18,8 +19,6 @@ import java.util.Set;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
-import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicLong;
@@ -89,20 +88,7 @@ public final class MemoryMedium implements Medium {
         this.written = new AtomicIntegerArray((int) Math.ceilDiv(capacity, OffHeap.HUGE_PAGE));
         this.pins = new RegionPins(written.length());
         // Last: there is no thread if there is no medium.
-        this.background = background();
-    }
-
-    /** One thread for what takes too long for a loop. Started here: a thread that a pinned loop starts stays on the loop's core. */
-    private static ExecutorService background() {
-        var executor = new ThreadPoolExecutor(
-                1,
-                1,
-                0,
-                TimeUnit.SECONDS,
-                new LinkedBlockingQueue<>(),
-                Thread.ofPlatform().daemon().name("sidecore-memory").factory());
-        executor.prestartAllCoreThreads();
-        return executor;
+        this.background = DaemonThread.started("sidecore-memory");
     }
 
     @Override
