@@ -38,7 +38,7 @@ public interface GuestEnd {
     /** The queue ends and serves nothing more: what the guest has asked already, and was not received, is refused where the protocol has words for it. */
     void refuseRest();
 
-    /** Whether every answer has left, or none can leave any more; {@link ServiceEnd#ready()} is called when that becomes so. */
+    /** Whether every answer has left and the guest, if it was refused the rest, has seen that; or none can leave any more. {@link ServiceEnd#ready()} is called when that becomes so. */
     boolean flushed();
 
     /** The queue has ended: let go of the guest. {@code reason} for the log. */

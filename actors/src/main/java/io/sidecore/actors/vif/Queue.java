@@ -625,7 +625,7 @@ public final class Queue implements ServiceEnd {
         }
     }
 
-    /** Answers that were given are still sent, if the guest takes them within the time of a change. */
+    /** Answers that were given are still sent, and the guest's leave awaited, within the time of a change. */
     private void linger() {
         if (end.flushed()) {
             closed();
