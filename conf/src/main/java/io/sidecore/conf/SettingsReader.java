@@ -206,13 +206,17 @@ final class SettingsReader {
         if (file.create() && file.readOnly()) {
             create.mistake("an image that is only read cannot be created");
         }
-        look(file, path, size, sizeBytes);
+        look(file, path, size, sizeBytes, dataDirectory);
         return file;
     }
 
-    private void look(FileStore file, Setting path, Setting size, long sizeBytes) {
+    private void look(FileStore file, Setting path, Setting size, long sizeBytes, Path dataDirectory) {
         boolean made = file.create() && sizeBytes > 0 && !Files.exists(file.path());
-        if (!file.path().toString().isEmpty() && !made) {
+        if (made) {
+            surroundings
+                    .folderless(file.path(), dataDirectory)
+                    .ifPresent(why -> path.mistake("image " + file.path() + ": " + why));
+        } else if (!file.path().toString().isEmpty()) {
             surroundings.unreadable(file.path()).ifPresent(why -> path.mistake("image " + file.path() + ": " + why));
         }
         OptionalLong present = surroundings.bytes(file.path());

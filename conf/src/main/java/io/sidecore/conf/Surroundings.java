@@ -42,6 +42,18 @@ public enum Surroundings {
         return Files.isReadable(file) ? Optional.empty() : Optional.of("the file cannot be read: permission denied");
     }
 
+    /** What hinders to make a file; empty if nothing does. The data directory is made at start, others are not: one that is missing is a misspelt path, or a file system that is not mounted. */
+    Optional<String> folderless(Path file, Path dataDirectory) {
+        Path folder = file.toAbsolutePath().normalize().getParent();
+        if (this == UNSEEN
+                || folder == null
+                || Files.isDirectory(folder)
+                || folder.equals(dataDirectory.toAbsolutePath().normalize())) {
+            return Optional.empty();
+        }
+        return Optional.of("there is no folder " + folder + near(folder));
+    }
+
     /** The name of a file beside it that was probably meant. */
     private static String near(Path file) {
         Path folder = file.toAbsolutePath().getParent();

@@ -7,7 +7,6 @@ import io.sidecore.devices.linux.IoVector;
 import io.sidecore.devices.linux.OpenFile;
 import io.sidecore.devices.linux.OpenFile.Access;
 import io.sidecore.devices.linux.SystemCallException;
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -124,16 +123,14 @@ public final class LinuxImage implements Image {
 
     private static void create(Options options) {
         var path = options.path();
-        try {
-            if (path.toAbsolutePath().getParent() != null) {
-                Files.createDirectories(path.toAbsolutePath().getParent());
-            }
-            try (var file = OpenFile.open(path, Access.CREATE, false)) {
-                file.truncate(options.size());
-                file.sync();
-            }
-        } catch (SystemCallException | IOException e) {
-            throw new MediumException("Cannot create the image " + path + ": " + e.getMessage(), e);
+        try (var file = OpenFile.open(path, Access.CREATE, false)) {
+            file.truncate(options.size());
+            file.sync();
+        } catch (SystemCallException e) {
+            throw new MediumException(
+                    "Cannot create the image " + path + ": " + e.getMessage()
+                            + (e.errno() == OpenFile.ENOENT ? "; its folder is not made, only the image" : ""),
+                    e);
         }
     }
 

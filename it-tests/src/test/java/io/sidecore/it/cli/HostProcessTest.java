@@ -140,6 +140,19 @@ class HostProcessTest {
     }
 
     @Test
+    void whereAHostHasStoppedNoOtherIsAskedInItsPlace() throws Exception {
+        host("deep");
+        Files.createDirectories(directory.path().resolve("sidecore-data"));
+
+        var asked = terminal.run("sidecore volume list");
+
+        assertThat(asked.exit()).isEqualTo(1);
+        assertThat(asked.text())
+                .isEqualTo("sidecore: no host runs on sidecore-data, which is here; hosts run on "
+                        + directory.path().resolve("deep") + "; say --host DIR if one of them is meant\n");
+    }
+
+    @Test
     void aDataDirectoryMayHaveAPathThatIsTooLongForASocket() throws Exception {
         var deep = directory.path().resolve("long".repeat(30));
         host(deep.toString());

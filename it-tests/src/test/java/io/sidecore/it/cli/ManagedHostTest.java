@@ -110,9 +110,9 @@ class ManagedHostTest {
         perform(new Operation.CreateVolume(
                 "shrunk", Map.of("size", "8 MiB", "store", Map.of("type", "memory", "limit", "4 MiB"))));
         perform(file("image", "1 MiB"));
-        perform(new Operation.ResizeVolume("grown", "2 MiB"));
-        perform(new Operation.ResizeVolume("shrunk", "2 MiB"));
-        perform(new Operation.ResizeVolume("image", "2 MiB"));
+        perform(new Operation.ResizeVolume("grown", "2 MiB", true));
+        perform(new Operation.ResizeVolume("shrunk", "2 MiB", true));
+        perform(new Operation.ResizeVolume("image", "2 MiB", true));
 
         var host = restart(SERVER);
 
@@ -120,6 +120,18 @@ class ManagedHostTest {
         assertThat(host.storage().volumes())
                 .hasSize(3)
                 .allSatisfy(volume -> assertThat(volume.size()).isEqualTo(2 * MIB));
+    }
+
+    @Test
+    void whatWouldBeCutOffIsKeptUnlessItIsSaidThatItMayGo() throws IOException {
+        restart(SERVER);
+        perform(memory("disk", "4 MiB"));
+
+        assertThatThrownBy(() -> perform(new Operation.ResizeVolume("disk", "2 MiB", false)))
+                .hasMessage("volume disk has 4 MiB, and what is cut off is lost; if that is meant, say --shrink");
+        perform(new Operation.ResizeVolume("disk", "8 MiB", false));
+
+        assertThat(restart(SERVER).volume("disk").orElseThrow().size()).isEqualTo(8 * MIB);
     }
 
     @Test
@@ -161,7 +173,7 @@ class ManagedHostTest {
         assertThat(perform(new Operation.ShowVolume("disk"))).matches(view -> ((Views.VolumeView) view).declared());
 
         // What is not served is not changed, and is served again when nothing overrules it.
-        perform(new Operation.ResizeVolume("disk", "6 MiB"));
+        perform(new Operation.ResizeVolume("disk", "6 MiB", true));
         host = restart(SERVER);
         assertThat(host.volume("disk").orElseThrow().size()).isEqualTo(MIB);
         assertThat(host.storage().exports()).containsOnlyKeys("disk");

@@ -15,6 +15,7 @@ import io.sidecore.runtime.transfer.VolumeFiles;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.SplittableRandom;
@@ -73,6 +74,7 @@ class VolumeFilesTest {
         var in = files.in("disk", image, SILENT);
         files.out("disk", out, false, false, SILENT);
 
+        assertThat(Files.getPosixFilePermissions(out)).isEqualTo(PosixFilePermissions.fromString("rw-------"));
         assertThat(in.bytes()).isEqualTo(SIZE);
         assertThat(in.copied()).isLessThan(32 << 20);
         var expected = Arrays.copyOf(Files.readAllBytes(image), SIZE);

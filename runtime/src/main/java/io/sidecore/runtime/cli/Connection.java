@@ -21,7 +21,7 @@ final class Connection {
             names = "--host",
             paramLabel = "DIR",
             description =
-                    "The data directory of the host to ask. Default: sidecore-data here, or the only host you run.")
+                    "The data directory of the host to ask. Default: sidecore-data here; where there is none, the only host you run.")
     private Optional<Path> host = Optional.empty();
 
     @Option(names = "--json", description = "JSON for programs, in place of text.")

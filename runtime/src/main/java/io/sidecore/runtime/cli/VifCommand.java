@@ -43,8 +43,8 @@ final class VifCommand {
         var table = new Table("VIF", "VOLUME", "MODE", "PLACEMENT", ">QUEUES", ">REQUESTS", "INTERPOSERS");
         for (var vif : vifs) {
             var requests = 0L;
-            for (var queue : vif.get("queues")) {
-                requests += queue.get("requests").asLong();
+            for (var op : vif.get("operations")) {
+                requests += op.get("requests").asLong();
             }
             table.row(
                     vif.get("id").asText(),

@@ -144,16 +144,19 @@ final class VolumeCommand {
             mixinStandardHelpOptions = true,
             description = {
                 "Makes a volume larger or smaller, while it is used.",
-                "What is new reads as zeroes; what is cut off is lost. Clients see the new size when they connect anew."
+                "What is new reads as zeroes; what is cut off is lost, and --shrink must say that it may be. Clients see the new size when they connect anew."
             },
             footerHeading = "%nExample:%n",
             footer = "  sidecore volume resize data 16GiB")
     int resize(
             @Parameters(paramLabel = "NAME", description = NAME) String name,
             @Parameters(paramLabel = "SIZE", description = "The new size, such as 16GiB.") String size,
+            @Option(names = "--shrink", description = "It may be smaller than now.") boolean shrink,
             @Mixin Connection host) {
-        var volume =
-                host.ask(Connection.request("resize-volume").put("name", name).put("size", size));
+        var volume = host.ask(Connection.request("resize-volume")
+                .put("name", name)
+                .put("size", size)
+                .put("shrink", shrink));
         host.print(
                 volume,
                 "volume " + name + " now has "

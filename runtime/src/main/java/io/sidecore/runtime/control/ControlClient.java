@@ -47,7 +47,7 @@ public final class ControlClient {
     }
 
     /**
-     * The host of {@code sidecore-data} in the working directory; otherwise the only one that this user runs.
+     * The host of {@code sidecore-data} in the working directory; where there is no such directory, the only one that this user runs.
      *
      * @throws ControlException if there is none, or several
      */
@@ -58,6 +58,11 @@ public final class ControlClient {
         var running = running();
         if (running.isEmpty()) {
             throw ControlException.failure("no host runs here; start one with: sidecore run");
+        }
+        if (Files.isDirectory(USUAL)) {
+            // To ask another one would be a surprise.
+            throw ControlException.failure("no host runs on " + USUAL + ", which is here" + others()
+                    + "; say --host DIR if one of them is meant");
         }
         if (running.size() > 1) {
             throw ControlException.failure("several hosts run here; say which one:\n"

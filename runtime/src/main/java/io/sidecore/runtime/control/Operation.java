@@ -27,8 +27,8 @@ public sealed interface Operation {
     /** Defines a volume. */
     record CreateVolume(String name, Map<String, Object> section) implements Operation {}
 
-    /** Makes a volume larger or smaller. */
-    record ResizeVolume(String name, String size) implements Operation {}
+    /** Makes a volume larger or, if {@code shrink} says so, smaller. */
+    record ResizeVolume(String name, String size, boolean shrink) implements Operation {}
 
     /** Lets a volume go. */
     record DeleteVolume(String name) implements Operation {}

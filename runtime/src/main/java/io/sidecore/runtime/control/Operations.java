@@ -7,6 +7,7 @@ import io.sidecore.actors.core.PhysicalCore;
 import io.sidecore.actors.vif.AttachmentRefusedException;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
+import io.sidecore.conf.Amounts;
 import io.sidecore.conf.Definitions;
 import io.sidecore.conf.InterposerSettings;
 import io.sidecore.conf.Placement;
@@ -170,6 +171,10 @@ public final class Operations {
         var bytes = Definitions.volumeSize(resize.size());
         synchronized (defining) {
             var volume = volume(resize.name());
+            if (bytes < volume.size() && !resize.shrink()) {
+                throw new HostException("volume " + resize.name() + " has " + Amounts.size(volume.size())
+                        + ", and what is cut off is lost; if that is meant, say --shrink");
+            }
             storage().resize(resize.name(), bytes);
             keep(
                     () -> keeper.volumeResized(resize.name(), bytes),

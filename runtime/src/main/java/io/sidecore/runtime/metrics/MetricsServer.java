@@ -173,8 +173,14 @@ public final class MetricsServer implements AutoCloseable {
 
     private Page health(Health health, boolean well) throws IOException {
         var troubles = health.troubles().stream()
-                .map(one -> Map.of(
-                        "kind", one.kind(), "name", one.name(), "state", word(one.state()), "detail", one.detail()))
+                .map(one -> {
+                    var trouble = new LinkedHashMap<String, Object>();
+                    trouble.put("kind", one.kind());
+                    trouble.put("name", one.name());
+                    trouble.put("state", word(one.state()));
+                    trouble.put("detail", one.detail());
+                    return trouble;
+                })
                 .toList();
         var view = new LinkedHashMap<String, Object>();
         view.put("health", word(health.state()));

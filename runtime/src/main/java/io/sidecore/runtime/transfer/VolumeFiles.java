@@ -12,11 +12,18 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Set;
 import java.util.concurrent.ExecutionException;
 
 /** Imports files into volumes of a running host, and exports volumes to files. Methods wait, and are not for a loop or an actor. */
 public final class VolumeFiles {
     private final Sidecore host;
+
+    /** As an image is: what a guest keeps to itself is not for everybody on the machine. */
+    private static final FileAttribute<?> OWNER_ONLY =
+            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
 
     /** Of this host. */
     public VolumeFiles(Sidecore host) {
@@ -63,7 +70,8 @@ public final class VolumeFiles {
         }
         var part = file.resolveSibling(file.getFileName() + ".part");
         var mode = live || volume.capabilities().readOnly() ? AttachMode.READ_ONLY : AttachMode.EXCLUSIVE;
-        try (var to = FileChannel.open(part, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+        try (var to =
+                FileChannel.open(part, Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE), OWNER_ONLY)) {
             try {
                 var copied = copy("export", volume, mode, progress, copy -> copy.out(to));
                 Files.move(part, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);

@@ -148,6 +148,26 @@ class CliTest {
         assertThat(out.toString()).isEmpty();
     }
 
+    /** A misspelt path, or a file system that is not mounted: an empty disk in its place is what nobody means. */
+    @Test
+    void aFolderThatIsMissingIsNotMadeForAnImage() throws Exception {
+        Files.createDirectory(folder.resolve("disks"));
+        var file = Files.writeString(folder.resolve("a.conf"), """
+                sidecore.volumes {
+                  lost { size = 1 MiB, store { type = file, path = "disk/a.img" } }
+                  made { size = 1 MiB, store { type = file, path = "disks/a.img" } }
+                }
+                """);
+
+        assertThat(execute("check", file.toString())).isEqualTo(Cli.WRONG);
+
+        assertThat(err.toString())
+                .isEqualTo(
+                        "%s:2: sidecore.volumes.lost.store.path: image %2$s/disk/a.img: there is no folder %2$s/disk; did you mean \"disks\"?%n"
+                                .formatted(file, folder));
+        assertThat(folder.resolve("disk")).doesNotExist();
+    }
+
     @Test
     void twelveDifferentMistakesAreTwelveErrorsEachWithItsLine() throws Exception {
         Files.write(folder.resolve("disk.img"), new byte[1 << 20]);
