@@ -7,7 +7,7 @@ import java.time.Instant;
 import java.time.LocalTime;
 import java.time.ZoneId;
 
-/** {@code 12:34:56.789 LEVEL Class: message}: as the pattern in {@code logback.xml} writes it, without a pattern to be compiled at start. */
+/** {@code 12:34:56.789 LEVEL Class: message}: as Logback's pattern {@code %d{HH:mm:ss.SSS} %-5level %logger{0}: %msg%n%ex{full}} writes it, without a pattern to be compiled at start. */
 final class LogLine extends LayoutBase<ILoggingEvent> {
     private static final int LEVEL_WIDTH = 5;
 

@@ -115,7 +115,8 @@ class VolumeFilesTest {
                 .hasMessageContaining("nbd/held (exclusive)");
         assertThatThrownBy(() -> files.out("held", folder.resolve("out"), false, false, SILENT))
                 .isInstanceOf(HostException.class)
-                .hasMessageContaining("nbd/held (exclusive)");
+                .hasMessageContaining("nbd/held (exclusive)")
+                .hasMessageContaining("say --live");
         assertThat(folder.resolve("out")).doesNotExist();
         assertThat(folder.resolve("out.part")).doesNotExist();
 

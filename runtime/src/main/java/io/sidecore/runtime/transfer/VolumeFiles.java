@@ -16,6 +16,7 @@ import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
+import java.util.stream.Collectors;
 
 /** Imports files into volumes of a running host, and exports volumes to files. Methods wait, and are not for a loop or an actor. */
 public final class VolumeFiles {
@@ -47,6 +48,7 @@ public final class VolumeFiles {
                         "%s has %d bytes and volume %s only %d; make it larger first, with volume resize"
                                 .formatted(file, from.size(), name, volume.size()));
             }
+            refuseHeld(volume, "end that first (sidecore export delete)");
             return copy("import", volume, AttachMode.EXCLUSIVE, progress, copy -> copy.in(from));
         } catch (NoSuchFileException e) {
             throw new HostException("there is no file " + file, e);
@@ -68,6 +70,10 @@ public final class VolumeFiles {
         if (!replace && Files.exists(file)) {
             throw new HostException(file + " exists already; choose another name, or say --force to replace it");
         }
+        if (!live) {
+            refuseHeld(
+                    volume, "end that first (sidecore export delete), or say --live to copy what is written meanwhile");
+        }
         var part = file.resolveSibling(file.getFileName() + ".part");
         var mode = live || volume.capabilities().readOnly() ? AttachMode.READ_ONLY : AttachMode.EXCLUSIVE;
         try (var to =
@@ -86,6 +92,16 @@ public final class VolumeFiles {
                     "there is no folder " + file.toAbsolutePath().getParent(), e);
         } catch (IOException e) {
             throw new TransferException(file + " cannot be written: " + e.getMessage(), e);
+        }
+    }
+
+    private static void refuseHeld(Volume volume, String advice) {
+        var writers = volume.attachments().stream()
+                .filter(one -> one.mode() != AttachMode.READ_ONLY)
+                .map(Object::toString)
+                .collect(Collectors.joining(", "));
+        if (!writers.isEmpty()) {
+            throw new HostException("volume " + volume.name() + " is held by " + writers + "; " + advice);
         }
     }
 
