@@ -66,6 +66,8 @@ public abstract class SectionBuilder<B extends SectionBuilder<B>> {
         var elements = switch (node.children.get(list)) {
             case Elements added -> added;
             case ConfigList set -> new Elements(set.origin(), new ArrayList<>(set));
+            // Not a list, which is told as a mistake: with it.
+            case ConfigValue set -> new Elements(set.origin(), new ArrayList<>(List.of(set)));
             case null, default -> new Elements(origin(), new ArrayList<>());
         };
         elements.elements().add(element);

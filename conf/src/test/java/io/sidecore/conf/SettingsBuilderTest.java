@@ -252,6 +252,17 @@ class SettingsBuilderTest {
     }
 
     @Test
+    void whatIsAddedToSomethingElseThanAListIsToldWithIt() {
+        var builder = Settings.builder()
+                .volume("a", volume -> volume.size(512).memory())
+                .nbd(nbd -> nbd.listen("127.0.0.1:0").set("volumes", "b").export("a"));
+
+        assertThat(catchThrowableOfType(SettingsException.class, builder::build).mistakes())
+                .singleElement()
+                .satisfies(mistake -> assertThat(mistake.toString()).contains("\"b\""));
+    }
+
+    @Test
     void whatIsAddedToAListThatWasSetStandsBehindIt() {
         var settings = Settings.builder()
                 .volume("a", volume -> volume.size(512).memory())

@@ -268,11 +268,7 @@ public final class Sidecore implements AutoCloseable {
 
     /** All at once; each may take as long as its requests in flight may. */
     private void endExports() {
-        var bound = settings.vif()
-                .drainMax()
-                .multipliedBy(2)
-                .plus(settings.vif().stallMax().multipliedBy(2))
-                .plus(PATIENCE);
+        var bound = endBound();
         try {
             storage.endExports().get(bound.toMillis(), TimeUnit.MILLISECONDS);
         } catch (InterruptedException e) {
@@ -281,6 +277,15 @@ public final class Sidecore implements AutoCloseable {
             closedWell = false;
             LOG.warn("not every VIF ended within {}", Amounts.duration(bound), e);
         }
+    }
+
+    /** The longest that the end of a VIF may take. */
+    private Duration endBound() {
+        return settings.vif()
+                .drainMax()
+                .multipliedBy(2)
+                .plus(settings.vif().stallMax().multipliedBy(2))
+                .plus(PATIENCE);
     }
 
     private void stopLoops() throws InterruptedException {
@@ -469,10 +474,17 @@ public final class Sidecore implements AutoCloseable {
                     .map(vif -> vif.vacate(loop).toCompletableFuture())
                     .toList();
             CompletableFuture.allOf(moves.toArray(CompletableFuture[]::new)).join();
+            // What is ending has its last deadlines on the loop.
+            storage.left()
+                    .copy()
+                    .orTimeout(endBound().toMillis(), TimeUnit.MILLISECONDS)
+                    .join();
         } catch (CompletionException e) {
             loops.add(loop);
-            throw new HostException(
-                    "core " + core.core().id() + ": " + e.getCause().getMessage(), e.getCause());
+            var why = e.getCause() instanceof TimeoutException
+                    ? "what ends on it has not ended within " + Amounts.duration(endBound())
+                    : e.getCause().getMessage();
+            throw new HostException("core " + core.core().id() + ": " + why, e.getCause());
         }
         var status = assign(core.core(), PhysicalCore.Role.SHARED, Optional.empty());
         try {

@@ -55,8 +55,10 @@ public final class StorageService {
     private final Map<String, VifHandle> insiders = new ConcurrentSkipListMap<>();
 
     private final List<NbdExport> served = new CopyOnWriteArrayList<>();
+    /** Completed when all VIFs have ended that were told to. */
+    private CompletableFuture<Void> left = CompletableFuture.completedFuture(null);
     /** The host stops: nothing begins any more. */
-    private boolean ended;
+    private boolean stopping;
 
     /** What a VIF of this service is made of; the host adds loops and limits. */
     record Definition(String id, Route route, Placement placement) {}
@@ -107,7 +109,7 @@ public final class StorageService {
         }
     }
 
-    private void changed() {
+    private void publish() {
         present = volumes.values().stream().map(Held::volume).toList();
     }
 
@@ -126,7 +128,7 @@ public final class StorageService {
     }
 
     private void refuseAtEnd() {
-        if (ended) {
+        if (stopping) {
             throw new HostException("the host is stopping, or has stopped");
         }
     }
@@ -136,7 +138,7 @@ public final class StorageService {
             var volume = new Volume(name, medium);
             volume.watch(new VolumeWatch(name));
             volumes.put(name, new Held(volume, medium, settings));
-            changed();
+            publish();
             events.add("volume", name, "created", Amounts.size(volume.size()));
             return volume;
         } catch (RuntimeException e) {
@@ -244,7 +246,7 @@ public final class StorageService {
         }
         var held = volumes.remove(name);
         assert held != null : name;
-        changed();
+        publish();
         close(held);
         events.add("volume", name, "deleted", "");
     }
@@ -343,10 +345,18 @@ public final class StorageService {
                     + (exports.isEmpty() ? "" : "; there are " + String.join(", ", exports.keySet())));
         }
         served.remove(exported.export());
-        return exported.vif()
-                .destroy("the export was deleted")
-                .thenRun(() -> events.add("export", name, "deleted", ""))
-                .toCompletableFuture();
+        return end(exported.vif(), "the export was deleted").thenRun(() -> events.add("export", name, "deleted", ""));
+    }
+
+    private CompletableFuture<Void> end(VifHandle vif, String reason) {
+        var ended = vif.destroy(reason).<Void>thenApply(done -> null).toCompletableFuture();
+        left = CompletableFuture.allOf(left, ended.exceptionally(e -> null));
+        return ended;
+    }
+
+    /** Completed when all VIFs have ended that were told to end before; their queues are on loops until then. */
+    synchronized CompletableFuture<Void> left() {
+        return left;
     }
 
     // --- guests inside
@@ -380,9 +390,7 @@ public final class StorageService {
     /** Ends what {@link #enter} began; completed when the volume is free again. Nothing happens if there is no such guest. */
     public synchronized CompletableFuture<Void> leave(String id, String reason) {
         var vif = insiders.remove(id);
-        return vif == null
-                ? CompletableFuture.completedFuture(null)
-                : vif.destroy(reason).<Void>thenApply(done -> null).toCompletableFuture();
+        return vif == null ? CompletableFuture.completedFuture(null) : end(vif, reason);
     }
 
     /** All VIFs of this service by id: those of exports and those of guests inside. */
@@ -401,7 +409,7 @@ public final class StorageService {
 
     /** Ends all exports; the stage completes when nothing is in flight any more. */
     synchronized CompletableFuture<Void> endExports() {
-        ended = true;
+        stopping = true;
         served.clear();
         var ended = new ArrayList<CompletableFuture<?>>();
         exports.values()
@@ -424,7 +432,7 @@ public final class StorageService {
             }
         }
         volumes.clear();
-        changed();
+        publish();
         if (!failures.isEmpty()) {
             failures.subList(1, failures.size()).forEach(failures.getFirst()::addSuppressed);
             throw failures.getFirst();

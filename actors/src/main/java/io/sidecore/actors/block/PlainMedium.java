@@ -201,7 +201,7 @@ public abstract class PlainMedium implements Medium {
                         serve(request);
                         later.complete(request);
                     });
-                } catch (RuntimeException | Error e) {
+                } catch (RuntimeException e) {
                     request.fail(Errno.EIO);
                     troubled(
                             e instanceof RejectedExecutionException

@@ -33,6 +33,9 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     /** A client that has sent nothing for so long has nothing more under way. */
     private static final long PAUSE_NANOS = 10_000_000;
 
+    /** So long a client may take to hang up once it was told that nothing more comes. */
+    private static final long LEAVE_NANOS = 1_000_000_000;
+
     /** So many bytes, taken or sent by the client, are worth another {@code send-timeout}. */
     private static final int PROGRESS = 64 << 10;
 
@@ -481,7 +484,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
 
     /**
      * The end on the host's part. What the client still asks is refused until it pauses, then it is told that nothing more comes, and listened to until it has hung up: a TCP connection that is closed with bytes unread is reset,
-     * and the answers that its client has not read yet are lost with it (RFC 1122, 4.2.2.13). How long that may take is for the queue to say.
+     * and the answers that its client has not read yet are lost with it (RFC 1122, 4.2.2.13). It has {@link #LEAVE_NANOS} for that; the queue says how long all of it may take.
      */
     private final class Farewell {
         private final Deadline pause = new Deadline(this::paused);
@@ -493,7 +496,7 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         void begin() {
             begun = true;
             hear();
-            arm();
+            arm(PAUSE_NANOS);
         }
 
         boolean begun() {
@@ -507,6 +510,14 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
 
         /** Refuses what has come, or drops it once all has been said. */
         void hear() {
+            if (closed) {
+                return;
+            }
+            if (blocked && !said) {
+                // Answers that wait hold memory: no more of them until the client takes some.
+                listen();
+                return;
+            }
             try {
                 over |= said ? dropped() : refused();
             } catch (NbdProtocolException | IOException e) {
@@ -549,11 +560,17 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         }
 
         private void paused() {
+            if (said) {
+                over = true;
+                queue.ready();
+                return;
+            }
             hear();
-            if (heard || codec.hasPending()) {
-                arm();
+            if (heard || codec.hasPending() || codec.halfReceived()) {
+                arm(PAUSE_NANOS);
             } else if (!over) {
                 said = true;
+                arm(LEAVE_NANOS);
                 try {
                     transport.endOutput();
                 } catch (IOException e) {
@@ -564,9 +581,9 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             queue.ready();
         }
 
-        private void arm() {
+        private void arm(long nanos) {
             heard = false;
-            queue.loop().arm(pause, queue.loop().clock().nanos() + PAUSE_NANOS);
+            queue.loop().arm(pause, queue.loop().clock().nanos() + nanos);
         }
 
         void listen() {
@@ -576,7 +593,9 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
         }
 
         void detach() {
-            queue.loop().disarm(pause);
+            if (begun) {
+                queue.loop().disarm(pause);
+            }
         }
     }
 

@@ -105,6 +105,9 @@ public final class TlsTransport implements Transport, Transport.Listener {
     private boolean open;
     private boolean ended;
     private boolean goodbye;
+    /** The transport below is to end its output once all is sent. */
+    private boolean endDue;
+
     private boolean closed;
     private @Nullable IOException failure;
 
@@ -203,6 +206,10 @@ public final class TlsTransport implements Transport, Transport.Listener {
         try {
             if (!flush()) {
                 return;
+            }
+            if (endDue) {
+                endDue = false;
+                below.endOutput();
             }
         } catch (IOException e) {
             fail(e);
@@ -680,7 +687,10 @@ public final class TlsTransport implements Transport, Transport.Listener {
     @Override
     public void endOutput() throws IOException {
         sayGoodbye();
-        if (!hasUnsent()) {
+        if (hasUnsent()) {
+            endDue = true;
+            watch();
+        } else {
             below.endOutput();
         }
     }

@@ -120,7 +120,9 @@ class DocumentationTest {
     /** Headings, as they are made into anchors where the pages are read. */
     private static List<String> anchors(Path page) throws IOException {
         try (var lines = Files.lines(page)) {
-            return lines.filter(line -> line.startsWith("#"))
+            var fenced = new boolean[1];
+            return lines.peek(line -> fenced[0] ^= line.startsWith("```"))
+                    .filter(line -> line.startsWith("#") && !fenced[0])
                     .map(line -> line.replaceFirst("^#+ ", "")
                             .toLowerCase(Locale.ROOT)
                             .replaceAll("[^\\w -]", "")

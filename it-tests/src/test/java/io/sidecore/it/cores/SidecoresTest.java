@@ -21,6 +21,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -125,6 +126,26 @@ class SidecoresTest {
         var loop = host.loops().named(sidecore.loop().orElseThrow()).orElseThrow();
         assertThat(status(loop, "Cpus_allowed_list"))
                 .isEqualTo("" + sidecore.core().id());
+    }
+
+    /** The last deadlines of a queue that ends are on its loop. */
+    @Test
+    void aLoopDoesNotEndBeforeTheQueuesThatEndOnIt() throws Exception {
+        host = Sidecore.start(settings());
+        var sidecore = host.cores().stream()
+                .filter(core -> core.role() == Role.SERVICE)
+                .findFirst()
+                .orElseThrow();
+        // It does not hang up when it is told to.
+        try (var client = client()) {
+            ask(client, 2);
+            var ended = host.storage().unexport("disk");
+
+            host.assign(sidecore.core().id(), Role.SHARED);
+
+            ended.get(1, TimeUnit.MINUTES);
+            host.storage().delete("disk");
+        }
     }
 
     @Test

@@ -67,9 +67,13 @@ class StorageServiceTest {
                 .isInstanceOf(HostException.class)
                 .hasMessageStartingWith("export '" + name + "': expected a name");
         assertThatThrownBy(() -> host.storage()
-                        .enter("guest/" + name + "/", "disk", AttachMode.READ_ONLY, new InProcessEnd(host.slabs())))
+                        .enter(
+                                "guest/" + name.replace('/', ' '),
+                                "disk",
+                                AttachMode.READ_ONLY,
+                                new InProcessEnd(host.slabs())))
                 .isInstanceOf(HostException.class)
-                .hasMessageContaining("expected a name");
+                .hasMessageContaining("part '" + name.replace('/', ' ') + "': expected a name");
         assertThat(host.storage().volumes()).extracting(volume -> volume.name()).doesNotContain(name);
     }
 

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.typesafe.config.ConfigFactory;
 import io.sidecore.actors.block.Errno;
+import io.sidecore.actors.block.PlainMedium;
 import io.sidecore.conf.InterposerSettings;
 import io.sidecore.conf.Placement;
 import io.sidecore.conf.Settings;
@@ -19,6 +20,7 @@ import io.sidecore.runtime.HostException;
 import io.sidecore.runtime.Sidecore;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.lang.foreign.MemorySegment;
 import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -364,18 +366,32 @@ class MetricsTest {
     }
 
     @Test
-    void aHostThatStopsIsNotReadyAnyMore() throws IOException {
-        // It does not hang up when it is told to, so the host waits for it.
-        try (var client = NbdClient.connect(uri("disk"))) {
-            client.batch(false, 1, 4096, new SplittableRandom(1));
-            var closing = CompletableFuture.runAsync(host::close);
+    void aHostThatStopsIsNotReadyAnyMore() {
+        var gate = new CountDownLatch(1);
+        host.storage().create("slow", new PlainMedium(4096) {
+            @Override
+            protected void read(long offset, MemorySegment into) {}
 
-            Peers.until("it says that it stops", PATIENCE, () -> get("/ready").statusCode() == 503);
+            @Override
+            protected void write(long offset, MemorySegment from) {}
 
-            assertThat(get("/health").body()).contains("\"phase\":\"closing\"", "\"ready\":false");
-            assertThat(closing).isNotDone();
-            closing.join();
-        }
+            @Override
+            public void close() {
+                try {
+                    gate.await();
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                }
+            }
+        });
+        var closing = CompletableFuture.runAsync(host::close);
+
+        Peers.until("it says that it stops", PATIENCE, () -> get("/ready").statusCode() == 503);
+        assertThat(get("/health").body()).contains("\"phase\":\"closing\"", "\"ready\":false");
+        assertThat(closing).isNotDone();
+
+        gate.countDown();
+        closing.join();
     }
 
     @Test

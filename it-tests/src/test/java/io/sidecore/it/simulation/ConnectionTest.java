@@ -585,6 +585,43 @@ class ConnectionTest {
     }
 
     @Test
+    void aClientThatAsksOnAndTakesNothingIsNotRefusedWithoutBound() {
+        connect(new VifSettings(
+                256, 64 * MIB, Duration.ofSeconds(5), Duration.ofSeconds(5), TIMEOUT, 1_000, Duration.ofSeconds(1)));
+        pass(Duration.ofMillis(10));
+
+        queue.close("the host stops");
+        for (var i = 0; i < 400; i++) {
+            client.asks(READ, 2_000, 4096);
+            pass(Duration.ofMillis(10));
+        }
+        assertThat(connectionClosed).isFalse();
+        assertThat(slabs.borrowedBytes()).isLessThan(4 * MIB);
+        pass(Duration.ofSeconds(2));
+
+        assertThat(queue.state()).isEqualTo(Queue.State.CLOSED);
+    }
+
+    /** A retransmission takes longer than a pause. */
+    @Test
+    void aRequestThatIsHalfSentWhenTheHostEndsIsRefusedToo() {
+        connect(limits(256, 64 * MIB));
+        client.takes(Long.MAX_VALUE);
+        pass(Duration.ofMillis(10));
+        var whole = aWriteOf(4096, 4096);
+        client.sends(Arrays.copyOf(whole, 1000));
+        pass(Duration.ofMillis(1));
+
+        queue.close("the host stops");
+        pass(Duration.ofMillis(30));
+        client.sends(Arrays.copyOfRange(whole, 1000, whole.length));
+        pass(Duration.ofMillis(5));
+
+        assertThat(client.taken).isEqualTo(16);
+        assertThat(client.sawEnd).isFalse();
+    }
+
+    @Test
     void aClientThatGoesOnAskingIsRefusedForATimeAndThenDisconnected() {
         connect(limits(256, 64 * MIB));
         client.takes(Long.MAX_VALUE);
