@@ -212,12 +212,9 @@ final class SettingsReader {
 
     private void look(FileStore file, Setting path, Setting size, long sizeBytes, Path dataDirectory) {
         boolean made = file.create() && sizeBytes > 0 && !Files.exists(file.path());
-        if (made) {
-            surroundings
-                    .folderless(file.path(), dataDirectory)
+        if (!file.path().toString().isEmpty()) {
+            (made ? surroundings.folderless(file.path(), dataDirectory) : surroundings.unreadable(file.path()))
                     .ifPresent(why -> path.mistake("image " + file.path() + ": " + why));
-        } else if (!file.path().toString().isEmpty()) {
-            surroundings.unreadable(file.path()).ifPresent(why -> path.mistake("image " + file.path() + ": " + why));
         }
         OptionalLong present = surroundings.bytes(file.path());
         if (sizeBytes > 0 && sizeBytes < LARGEST && present.isPresent() && present.getAsLong() != sizeBytes) {

@@ -411,7 +411,7 @@ public final class StorageService {
     synchronized CompletableFuture<Void> endExports() {
         stopping = true;
         served.clear();
-        var ended = new ArrayList<CompletableFuture<?>>();
+        var ended = new ArrayList<CompletableFuture<?>>(List.of(left));
         exports.values()
                 .forEach(e -> ended.add(e.vif().destroy("the host is stopping").toCompletableFuture()));
         exports.clear();

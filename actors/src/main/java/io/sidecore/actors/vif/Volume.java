@@ -96,14 +96,16 @@ public final class Volume {
         var capabilities = capabilities();
         if (mode != AttachMode.READ_ONLY) {
             if (capabilities.readOnly()) {
-                throw new AttachmentRefusedException("volume " + name
-                        + " cannot be written: its medium is read-only; attach it with mode = read-only");
+                throw new AttachmentRefusedException(
+                        "volume " + name + " cannot be written: its medium is read-only",
+                        "attach it with mode = read-only");
             }
             for (var other : attachments) {
                 if (other.mode() == AttachMode.EXCLUSIVE
                         || other.mode() == AttachMode.SHARED && mode == AttachMode.EXCLUSIVE) {
-                    throw new AttachmentRefusedException("volume " + name + " is held by " + other
-                            + "; end that, attach this one with mode = read-only, or both with mode = shared");
+                    throw new AttachmentRefusedException(
+                            "volume " + name + " is held by " + other,
+                            "end that, attach this one with mode = read-only, or both with mode = shared");
                 }
             }
         }

@@ -768,6 +768,7 @@ public final class FileMedium implements Medium {
             }
             if (!spread.isEmpty()) {
                 fence.stay();
+                // Each for itself.
                 threads.served(1);
                 threads.execute(new Spread(this, spread, later));
             }

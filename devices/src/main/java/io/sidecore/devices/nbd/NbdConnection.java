@@ -513,13 +513,9 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
             if (closed) {
                 return;
             }
-            if (blocked && !said) {
-                // Answers that wait hold memory: no more of them until the client takes some.
-                listen();
-                return;
-            }
             try {
-                over |= said ? dropped() : refused();
+                // Answers that wait hold memory: no more of them until the client takes some.
+                over |= said ? dropped() : !blocked && refused();
             } catch (NbdProtocolException | IOException e) {
                 LOG.debug("{}: what came while it ended was not answered: {}", queue.name(), e.getMessage());
                 over = true;

@@ -110,9 +110,9 @@ class ManagedHostTest {
         perform(new Operation.CreateVolume(
                 "shrunk", Map.of("size", "8 MiB", "store", Map.of("type", "memory", "limit", "4 MiB"))));
         perform(file("image", "1 MiB"));
-        perform(new Operation.ResizeVolume("grown", "2 MiB", true));
+        perform(new Operation.ResizeVolume("grown", "2 MiB", false));
         perform(new Operation.ResizeVolume("shrunk", "2 MiB", true));
-        perform(new Operation.ResizeVolume("image", "2 MiB", true));
+        perform(new Operation.ResizeVolume("image", "2 MiB", false));
 
         var host = restart(SERVER);
 

@@ -86,6 +86,13 @@ class SidecoresTest {
         }
     }
 
+    private PhysicalCore.Status sidecore() {
+        return host.cores().stream()
+                .filter(core -> core.role() == Role.SERVICE)
+                .findFirst()
+                .orElseThrow();
+    }
+
     /** What the kernel says of a loop's thread. */
     private static String status(CoreLoop loop, String key) throws IOException {
         // A loop ties itself to its core before it runs its first task.
@@ -118,10 +125,7 @@ class SidecoresTest {
     void theThreadOfASidecoreMayRunOnItsCoreOnly() throws Exception {
         host = Sidecore.start(settings());
 
-        var sidecore = host.cores().stream()
-                .filter(core -> core.role() == Role.SERVICE)
-                .findFirst()
-                .orElseThrow();
+        var sidecore = sidecore();
 
         var loop = host.loops().named(sidecore.loop().orElseThrow()).orElseThrow();
         assertThat(status(loop, "Cpus_allowed_list"))
@@ -132,10 +136,7 @@ class SidecoresTest {
     @Test
     void aLoopDoesNotEndBeforeTheQueuesThatEndOnIt() throws Exception {
         host = Sidecore.start(settings());
-        var sidecore = host.cores().stream()
-                .filter(core -> core.role() == Role.SERVICE)
-                .findFirst()
-                .orElseThrow();
+        var sidecore = sidecore();
         // It does not hang up when it is told to.
         try (var client = client()) {
             ask(client, 2);

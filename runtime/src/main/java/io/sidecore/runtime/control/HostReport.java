@@ -46,9 +46,7 @@ final class HostReport {
                 host.settings().dataDirectory().toAbsolutePath().normalize().toString(),
                 uptimeSeconds(),
                 word(health.state()),
-                health.troubles().stream()
-                        .map(one -> new Views.TroubleView(one.kind(), one.name(), word(one.state()), one.detail()))
-                        .toList(),
+                health.troubles().stream().map(Views.TroubleView::of).toList(),
                 host.topology().usableCores(),
                 host.loops().all().map(CoreLoop::name).toList(),
                 volumes.size(),

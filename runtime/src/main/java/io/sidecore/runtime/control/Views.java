@@ -1,6 +1,8 @@
 package io.sidecore.runtime.control;
 
+import io.sidecore.runtime.Health;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /** What a host tells of itself, as it stands in JSON. Sizes are bytes, times have their unit in the name. */
@@ -31,7 +33,13 @@ public final class Views {
             List<String> notes) {}
 
     /** Something that is wrong with a host: a volume that has failed, say. */
-    public record TroubleView(String kind, String name, String state, String detail) {}
+    public record TroubleView(String kind, String name, String state, String detail) {
+        /** How a trouble is told. */
+        public static TroubleView of(Health.Trouble trouble) {
+            return new TroubleView(
+                    trouble.kind(), trouble.name(), trouble.state().name().toLowerCase(Locale.ROOT), trouble.detail());
+        }
+    }
 
     /** Who holds a volume, and how. */
     public record HolderView(String vif, String mode) {}

@@ -7,6 +7,7 @@ import io.sidecore.conf.ListenAddress;
 import io.sidecore.runtime.Health;
 import io.sidecore.runtime.HostException;
 import io.sidecore.runtime.Sidecore;
+import io.sidecore.runtime.control.Views;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -172,16 +173,7 @@ public final class MetricsServer implements AutoCloseable {
     }
 
     private Page health(Health health, boolean well) throws IOException {
-        var troubles = health.troubles().stream()
-                .map(one -> {
-                    var trouble = new LinkedHashMap<String, Object>();
-                    trouble.put("kind", one.kind());
-                    trouble.put("name", one.name());
-                    trouble.put("state", word(one.state()));
-                    trouble.put("detail", one.detail());
-                    return trouble;
-                })
-                .toList();
+        var troubles = health.troubles().stream().map(Views.TroubleView::of).toList();
         var view = new LinkedHashMap<String, Object>();
         view.put("health", word(health.state()));
         view.put("phase", word(health.phase()));

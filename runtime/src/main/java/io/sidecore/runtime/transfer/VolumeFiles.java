@@ -1,5 +1,6 @@
 package io.sidecore.runtime.transfer;
 
+import io.sidecore.actors.vif.AttachmentRefusedException;
 import io.sidecore.actors.vif.Volume;
 import io.sidecore.conf.AttachMode;
 import io.sidecore.runtime.HostException;
@@ -16,7 +17,6 @@ import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
-import java.util.stream.Collectors;
 
 /** Imports files into volumes of a running host, and exports volumes to files. Methods wait, and are not for a loop or an actor. */
 public final class VolumeFiles {
@@ -48,8 +48,7 @@ public final class VolumeFiles {
                         "%s has %d bytes and volume %s only %d; make it larger first, with volume resize"
                                 .formatted(file, from.size(), name, volume.size()));
             }
-            refuseHeld(volume, "end that first (sidecore export delete)");
-            return copy("import", volume, AttachMode.EXCLUSIVE, progress, copy -> copy.in(from));
+            return copy("import", volume, AttachMode.EXCLUSIVE, "end that first", progress, copy -> copy.in(from));
         } catch (NoSuchFileException e) {
             throw new HostException("there is no file " + file, e);
         } catch (IOException e) {
@@ -70,16 +69,13 @@ public final class VolumeFiles {
         if (!replace && Files.exists(file)) {
             throw new HostException(file + " exists already; choose another name, or say --force to replace it");
         }
-        if (!live) {
-            refuseHeld(
-                    volume, "end that first (sidecore export delete), or say --live to copy what is written meanwhile");
-        }
         var part = file.resolveSibling(file.getFileName() + ".part");
         var mode = live || volume.capabilities().readOnly() ? AttachMode.READ_ONLY : AttachMode.EXCLUSIVE;
+        var advice = "end that first, or say --live to copy what is written meanwhile";
         try (var to =
                 FileChannel.open(part, Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE), OWNER_ONLY)) {
             try {
-                var copied = copy("export", volume, mode, progress, copy -> copy.out(to));
+                var copied = copy("export", volume, mode, advice, progress, copy -> copy.out(to));
                 Files.move(part, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
                 return copied;
             } finally {
@@ -95,16 +91,6 @@ public final class VolumeFiles {
         }
     }
 
-    private static void refuseHeld(Volume volume, String advice) {
-        var writers = volume.attachments().stream()
-                .filter(one -> one.mode() != AttachMode.READ_ONLY)
-                .map(Object::toString)
-                .collect(Collectors.joining(", "));
-        if (!writers.isEmpty()) {
-            throw new HostException("volume " + volume.name() + " is held by " + writers + "; " + advice);
-        }
-    }
-
     private Volume volume(String name) {
         return host.storage().volume(name).orElseThrow(() -> new HostException("there is no volume " + name));
     }
@@ -114,11 +100,20 @@ public final class VolumeFiles {
         VolumeCopy.Copied run(VolumeCopy copy) throws IOException, InterruptedException;
     }
 
-    private VolumeCopy.Copied copy(String verb, Volume volume, AttachMode mode, Progress progress, Copying copying)
+    /** {@code advice}: what to do about somebody else who writes the volume. */
+    private VolumeCopy.Copied copy(
+            String verb, Volume volume, AttachMode mode, String advice, Progress progress, Copying copying)
             throws IOException {
         var end = new InProcessEnd(host.slabs());
         var id = verb + "/" + volume.name();
-        host.storage().enter(id, volume.name(), mode, end);
+        try {
+            host.storage().enter(id, volume.name(), mode, end);
+        } catch (HostException e) {
+            throw e.getCause() instanceof AttachmentRefusedException refused
+                            && !volume.capabilities().readOnly()
+                    ? new HostException(refused.reason() + "; " + advice, refused)
+                    : e;
+        }
         try {
             return copying.run(new VolumeCopy(end, volume.capabilities(), volume.size(), progress));
         } catch (InterruptedException e) {
