@@ -1,24 +1,12 @@
 package io.sidecore.conf;
 
-import java.util.List;
-
-/** {@code sidecore.cores}: which cores of the machine are sidecores, polling for the VIFs that are placed on them. */
-public sealed interface CoreSettings {
-    /** How many sidecores there are; 0: none. */
-    int serviceCount();
-
-    /** So many sidecores; the host chooses which. */
-    record Count(int serviceCount) implements CoreSettings {}
-
-    /** These sidecores, by the numbers the operating system gives to cores; distinct, in the order written. */
-    record Listed(List<Integer> service) implements CoreSettings {
-        public Listed {
-            service = List.copyOf(service);
-        }
-
-        @Override
-        public int serviceCount() {
-            return service.size();
-        }
-    }
+/**
+ * {@code sidecore.cores}: what the cores of the machine are for.
+ *
+ * @param service those that are sidecores, polling for the VIFs that are placed on them
+ * @param guest those on which guests run, and only there; none: guests run on every core that is no sidecore
+ */
+public record CoreSettings(CoreChoice service, CoreChoice guest) {
+    /** No sidecore, and guests everywhere. */
+    public static final CoreSettings NONE = new CoreSettings(new CoreChoice.Count(0), new CoreChoice.Count(0));
 }

@@ -49,16 +49,48 @@ public final class Definitions {
      * @throws SettingsException naming all mistakes
      */
     public static ExportedVolume export(Config section, Collection<String> volumes) {
-        Map<String, Object> known = new HashMap<>();
-        volumes.forEach(name -> known.put(name, ANY_VOLUME));
         Config nbd = ConfigFactory.parseMap(Map.of("listen", List.of("127.0.0.1:0")))
                 .withValue("volumes", ConfigValueFactory.fromIterable(List.of(section.root())));
         Config whole = ConfigFactory.empty()
-                .withValue("volumes", ConfigValueFactory.fromMap(known))
+                .withValue("volumes", ConfigValueFactory.fromMap(named(volumes)))
                 .withValue("exports.nbd", nbd.root());
         return within(
                 "sidecore.exports.nbd.volumes[0]",
                 () -> read(whole).nbd().orElseThrow().volumes().getFirst());
+    }
+
+    /**
+     * What stands in {@code sidecore.vms.NAME { }}.
+     *
+     * @param volumes the names that there are
+     * @param dataDirectory what its relative paths are relative to
+     * @param sidecores whether there are any
+     * @param surroundings what is looked at
+     * @throws SettingsException naming all mistakes, in the name too
+     */
+    public static VmSettings vm(
+            String name,
+            Config section,
+            Collection<String> volumes,
+            Path dataDirectory,
+            boolean sidecores,
+            Surroundings surroundings) {
+        Config whole = ConfigFactory.empty()
+                .withValue("data-directory", ConfigValueFactory.fromAnyRef(dataDirectory.toString()))
+                .withValue("cores.service", ConfigValueFactory.fromAnyRef(sidecores ? 1 : 0))
+                .withValue("volumes", ConfigValueFactory.fromMap(named(volumes)))
+                .withValue("vms", ConfigFactory.empty().root().withValue(name, section.root()));
+        return within(
+                "sidecore.vms." + ConfigUtil.joinPath(name),
+                () -> Settings.read(whole.atKey(Settings.ROOT), _ -> surroundings)
+                        .vms()
+                        .get(name));
+    }
+
+    private static Map<String, Object> named(Collection<String> volumes) {
+        Map<String, Object> known = new HashMap<>();
+        volumes.forEach(name -> known.put(name, ANY_VOLUME));
+        return known;
     }
 
     /**

@@ -2,7 +2,7 @@ package io.sidecore.conf;
 
 import java.util.regex.Pattern;
 
-/** What volumes and exports may be called. */
+/** What volumes, exports and virtual machines may be called. */
 public final class Names {
     private static final Pattern NAME = Pattern.compile("[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}");
 

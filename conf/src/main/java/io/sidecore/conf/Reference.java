@@ -12,6 +12,7 @@ import java.util.Collection;
 import java.util.Deque;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -32,8 +33,8 @@ public final class Reference {
     private static final Pattern ENTRY =
             Pattern.compile("(?<key>[\\w.-]*)\\s*(?:(?<open>=?\\s*[{\\[])|=\\s*(?<value>.*?)),?");
 
-    /** Where the keys are names; elsewhere every key is fixed. */
-    private static final String NAMED = "sidecore.volumes";
+    /** Where keys are names; elsewhere every key is fixed. */
+    private static final Set<String> NAMED = Set.of("sidecore.volumes", "sidecore.vms");
 
     private static final String NAME = "NAME";
 
@@ -129,7 +130,7 @@ public final class Reference {
         if (key.isEmpty()) {
             return outer + "[]";
         }
-        return outer.isEmpty() ? key : outer + "." + (outer.equals(NAMED) ? NAME : key);
+        return outer.isEmpty() ? key : outer + "." + (NAMED.contains(outer) ? NAME : key);
     }
 
     /** All of them, in the order of the file. */

@@ -85,8 +85,16 @@ final class Setting {
 
     /** A share of all requests. */
     double ratio() {
-        return convert("a ratio from 0.0 to 1.0", config -> config.getDouble(IT), ratio -> ratio >= 0 && ratio <= 1)
-                .orElse(1.0);
+        return number("a ratio from 0.0 to 1.0", 0, 1);
+    }
+
+    double number(double min, double max) {
+        return number("a number from " + min + " to " + max, min, max);
+    }
+
+    private double number(String expected, double min, double max) {
+        return convert(expected, config -> config.getDouble(IT), number -> number >= min && number <= max)
+                .orElse(max);
     }
 
     /** A duration within bounds that are written as a user would write them. */

@@ -26,6 +26,7 @@ import java.util.function.Supplier;
  * @param vif the bounds of each queue of a VIF
  * @param volumes the volumes by name, in the order of their names
  * @param nbd the NBD server; empty: there is none
+ * @param vms the virtual machines by name, in the order of their names
  * @param metrics where metrics and health are served
  * @param log how a host that the launcher starts logs
  */
@@ -37,6 +38,7 @@ public record Settings(
         VifSettings vif,
         Map<String, VolumeSettings> volumes,
         Optional<NbdSettings> nbd,
+        Map<String, VmSettings> vms,
         MetricsSettings metrics,
         LogSettings log) {
     static final String ROOT = "sidecore";
@@ -46,6 +48,7 @@ public record Settings(
 
     public Settings {
         volumes = Collections.unmodifiableMap(new LinkedHashMap<>(volumes));
+        vms = Collections.unmodifiableMap(new LinkedHashMap<>(vms));
     }
 
     /**

@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.Function;
 
 /**
  * Says in Java what a file says in HOCON: a method for each key, named after it. {@code reference.conf} explains the keys, and their defaults hold here, too. Sizes are bytes. What is built is read and judged as a file is: all mistakes are told
@@ -59,6 +60,16 @@ public final class SettingsBuilder extends SectionBuilder<SettingsBuilder> {
         return set("host.payload-memory", bytes);
     }
 
+    /** {@code cores.guest}: on how many cores guests run. */
+    public SettingsBuilder guestCores(int count) {
+        return set("cores.guest", count);
+    }
+
+    /** {@code cores.guest}: on which cores guests run, by the numbers that the operating system gives to them. */
+    public SettingsBuilder guestCores(List<Integer> cores) {
+        return set("cores.guest", cores);
+    }
+
     /** {@code cores.service}: how many sidecores. */
     public SettingsBuilder serviceCores(int count) {
         return set("cores.service", count);
@@ -102,6 +113,11 @@ public final class SettingsBuilder extends SectionBuilder<SettingsBuilder> {
     /** The section {@code exports.nbd}. */
     public SettingsBuilder nbd(Consumer<Nbd> keys) {
         return section(keys, Nbd::new, "exports", "nbd");
+    }
+
+    /** One of the {@code vms}. */
+    public SettingsBuilder vm(String name, Consumer<Vm> keys) {
+        return section(keys, Vm::new, "vms", name);
     }
 
     /** {@code loop}. */
@@ -312,6 +328,249 @@ public final class SettingsBuilder extends SectionBuilder<SettingsBuilder> {
         /** One more of the {@code interposers}: a {@code fault-plan}. */
         public Export faultPlan(Consumer<FaultPlan> keys) {
             return element("interposers", keys, node -> new FaultPlan(node).set("type", "fault-plan"));
+        }
+    }
+
+    /** One of the {@code vms}. */
+    public static final class Vm extends SectionBuilder<Vm> {
+        private Vm(Node node) {
+            super(node);
+        }
+
+        /** {@code guest.type = qemu}, and more about it. */
+        public Vm qemu(Consumer<Qemu> keys) {
+            return guest("qemu", keys, Qemu::new);
+        }
+
+        /** {@code guest.type = wasm} with its {@code guest.module}. A relative path is relative to the working directory. */
+        public Vm wasm(Path module) {
+            return wasm(module, it -> {});
+        }
+
+        /** The same, and more about it. */
+        public Vm wasm(Path module, Consumer<Wasm> keys) {
+            return guest("wasm", keys, Wasm::new).set("guest.module", module.toAbsolutePath());
+        }
+
+        /** {@code guest.type = wasm}: the module that comes with Sidecore. */
+        public Vm wasmDemo() {
+            return guest("wasm", it -> {}, Wasm::new).set("guest.module", "demo");
+        }
+
+        /** {@code guest.type = java} with its {@code guest.class}. */
+        public Vm java(String className) {
+            return java(className, it -> {});
+        }
+
+        /** The same, and more about it. */
+        public Vm java(String className, Consumer<Java> keys) {
+            return guest("java", keys, Java::new).set("guest.class", className);
+        }
+
+        /** What was said of another guest is forgotten. */
+        private <G extends SectionBuilder<G>> Vm guest(String type, Consumer<G> keys, Function<Node, G> builder) {
+            node.children.remove("guest");
+            return set("guest.type", type).section(keys, builder, "guest");
+        }
+
+        /** One more of the {@code disks}. */
+        public Vm disk(String volume) {
+            return add("disks", value(volume));
+        }
+
+        /** The same, and how. */
+        public Vm disk(String volume, Consumer<Disk> keys) {
+            return element("disks", keys, node -> new Disk(node).set("volume", volume));
+        }
+
+        /** {@code autostart}. */
+        public Vm autostart(boolean yes) {
+            return set("autostart", yes);
+        }
+
+        /** {@code weight}. */
+        public Vm weight(int weight) {
+            return set("weight", weight);
+        }
+
+        /** {@code cap}: a share of one core. */
+        public Vm cap(double cores) {
+            return set("cap", cores);
+        }
+
+        /** The section {@code restart}. */
+        public Vm restart(Consumer<Restart> keys) {
+            return section(keys, Restart::new, "restart");
+        }
+
+        /** {@code start-timeout}. */
+        public Vm startTimeout(Duration time) {
+            return set("start-timeout", time);
+        }
+
+        /** {@code stop-timeout}. */
+        public Vm stopTimeout(Duration time) {
+            return set("stop-timeout", time);
+        }
+    }
+
+    /** {@code guest} of type {@code qemu}. Relative paths are relative to the working directory. */
+    public static final class Qemu extends SectionBuilder<Qemu> {
+        private Qemu(Node node) {
+            super(node);
+        }
+
+        /** {@code memory}: bytes. */
+        public Qemu memory(long bytes) {
+            return set("memory", bytes);
+        }
+
+        /** {@code vcpus}. */
+        public Qemu vcpus(int count) {
+            return set("vcpus", count);
+        }
+
+        /** {@code kernel}. */
+        public Qemu kernel(Path file) {
+            return set("kernel", file.toAbsolutePath());
+        }
+
+        /** {@code initrd}. */
+        public Qemu initrd(Path file) {
+            return set("initrd", file.toAbsolutePath());
+        }
+
+        /** {@code cmdline}. */
+        public Qemu commandLine(String text) {
+            return set("cmdline", text);
+        }
+
+        /** {@code firmware}. */
+        public Qemu firmware(GuestSettings.Firmware firmware) {
+            return set("firmware", firmware);
+        }
+
+        /** {@code accelerator}. */
+        public Qemu accelerator(GuestSettings.Accelerator accelerator) {
+            return set("accelerator", accelerator);
+        }
+
+        /** {@code screen}. */
+        public Qemu screen(boolean yes) {
+            return set("screen", yes);
+        }
+
+        /** {@code vnc}: such as {@code 127.0.0.1:5900}. */
+        public Qemu vnc(String address) {
+            return set("vnc", address);
+        }
+
+        /** {@code program}. */
+        public Qemu program(String nameOrPath) {
+            return set("program", nameOrPath);
+        }
+
+        /** {@code arguments}: all of them. */
+        public Qemu arguments(List<String> arguments) {
+            return set("arguments", arguments);
+        }
+
+        /** {@code hang-timeout}. */
+        public Qemu hangTimeout(Duration time) {
+            return set("hang-timeout", time);
+        }
+    }
+
+    /** {@code guest} of type {@code wasm}. */
+    public static final class Wasm extends SectionBuilder<Wasm> {
+        private Wasm(Node node) {
+            super(node);
+        }
+
+        /** {@code memory}: bytes. */
+        public Wasm memory(long bytes) {
+            return set("memory", bytes);
+        }
+
+        /** {@code arguments}: all of them. */
+        public Wasm arguments(List<String> arguments) {
+            return set("arguments", arguments);
+        }
+
+        /** {@code deadline}. */
+        public Wasm deadline(Duration time) {
+            return set("deadline", time);
+        }
+    }
+
+    /** {@code guest} of type {@code java}. */
+    public static final class Java extends SectionBuilder<Java> {
+        private Java(Node node) {
+            super(node);
+        }
+
+        /** {@code memory}: bytes. */
+        public Java memory(long bytes) {
+            return set("memory", bytes);
+        }
+
+        /** {@code deadline}. */
+        public Java deadline(Duration time) {
+            return set("deadline", time);
+        }
+    }
+
+    /** An element of {@code vms.NAME.disks}. */
+    public static final class Disk extends SectionBuilder<Disk> {
+        private Disk(Node node) {
+            super(node);
+        }
+
+        /** {@code mode}. */
+        public Disk mode(AttachMode mode) {
+            return set("mode", mode);
+        }
+
+        /** {@code placement}. */
+        public Disk placement(Placement placement) {
+            return set("placement", placement);
+        }
+
+        /** One more of the {@code interposers}: a {@code rate-limit}. */
+        public Disk rateLimit(Consumer<RateLimit> keys) {
+            return element("interposers", keys, node -> new RateLimit(node).set("type", "rate-limit"));
+        }
+
+        /** One more of the {@code interposers}: a {@code fault-plan}. */
+        public Disk faultPlan(Consumer<FaultPlan> keys) {
+            return element("interposers", keys, node -> new FaultPlan(node).set("type", "fault-plan"));
+        }
+    }
+
+    /** {@code vms.NAME.restart}. */
+    public static final class Restart extends SectionBuilder<Restart> {
+        private Restart(Node node) {
+            super(node);
+        }
+
+        /** {@code policy}. */
+        public Restart policy(VmSettings.RestartPolicy policy) {
+            return set("policy", policy);
+        }
+
+        /** {@code delay}. */
+        public Restart delay(Duration time) {
+            return set("delay", time);
+        }
+
+        /** {@code max-delay}. */
+        public Restart maxDelay(Duration time) {
+            return set("max-delay", time);
+        }
+
+        /** {@code limit}. */
+        public Restart limit(int starts) {
+            return set("limit", starts);
         }
     }
 

@@ -36,7 +36,7 @@ final class SettingsReader {
 
     private static final Map<String, Placement> PLACEMENTS =
             Map.of("shared", Placement.SHARED, "sidecore", Placement.SIDECORE);
-    private static final Map<String, AttachMode> MODES =
+    static final Map<String, AttachMode> MODES =
             Map.of("exclusive", AttachMode.EXCLUSIVE, "shared", AttachMode.SHARED, "read-only", AttachMode.READ_ONLY);
     private static final Map<String, TlsSettings.Mode> TLS_MODES =
             Map.of("off", TlsSettings.Mode.OFF, "allow", TlsSettings.Mode.ALLOW, "require", TlsSettings.Mode.REQUIRE);
@@ -73,25 +73,45 @@ final class SettingsReader {
         surroundings = look.apply(dataDirectory);
         HostSettings host = section.at("host")
                 .section(it -> new HostSettings(it.at("payload-memory").bytes("16 MiB", "16 TiB")));
-        CoreSettings cores = section.at("cores").section(this::cores);
+        CoreSettings cores =
+                section.at("cores").section(it -> new CoreSettings(cores(it, "service"), cores(it, "guest")));
         LoopSettings loop = section.at("loop").section(SettingsReader::loop);
         VifSettings vif = section.at("vif").section(SettingsReader::vif);
-        Map<String, VolumeSettings> volumes = section.at("volumes").section(it -> volumes(it, dataDirectory));
+        Map<String, VolumeSettings> volumes =
+                section.at("volumes").section(it -> named(it, one -> volume(one, dataDirectory)));
         Optional<NbdSettings> nbd = section.at("exports")
                 .section(exports -> exports.at("nbd")
-                        .section(it -> nbd(it, dataDirectory, volumes.keySet(), cores.serviceCount() > 0)));
+                        .section(it -> nbd(
+                                it,
+                                dataDirectory,
+                                volumes.keySet(),
+                                cores.service().count() > 0)));
         MetricsSettings metrics = section.at("metrics").section(it -> metrics(it, nbd));
         LogSettings log = section.at("log").section(SettingsReader::log);
-        return new Settings(dataDirectory, host, cores, loop, vif, volumes, nbd, metrics, log);
+        VmReader vm = new VmReader(
+                volumes.keySet(),
+                nbd.map(SettingsReader::writtenByOneOnly).orElse(Set.of()),
+                cores.service().count() > 0,
+                dataDirectory,
+                surroundings);
+        Map<String, VmSettings> vms = section.at("vms").section(it -> named(it, vm::vm));
+        return new Settings(dataDirectory, host, cores, loop, vif, volumes, nbd, vms, metrics, log);
     }
 
-    private CoreSettings cores(Section section) {
-        Setting service = section.at("service");
+    private static Set<String> writtenByOneOnly(NbdSettings nbd) {
+        return nbd.volumes().stream()
+                .filter(exported -> exported.mode() == AttachMode.EXCLUSIVE)
+                .map(ExportedVolume::volume)
+                .collect(Collectors.toSet());
+    }
+
+    private CoreChoice cores(Section section, String key) {
+        Setting service = section.at(key);
         int most = processors - 1;
         String why = " (this machine has " + processors + " cores and one stays for the rest)";
         if (!service.isList()) {
             String expected = "a number of cores from 0 to " + most + why + " or a list of core numbers";
-            return new CoreSettings.Count((int) service.whole(expected, 0, most));
+            return new CoreChoice.Count((int) service.whole(expected, 0, most));
         }
         Set<Integer> seen = new HashSet<>();
         List<Integer> listed = service.elements().stream()
@@ -101,7 +121,7 @@ final class SettingsReader {
         if (listed.size() > most) {
             service.mistake("expected at most " + most + " core numbers" + why + ", found " + listed.size());
         }
-        return new CoreSettings.Listed(listed);
+        return new CoreChoice.Listed(listed);
     }
 
     private static int core(String text) {
@@ -163,16 +183,17 @@ final class SettingsReader {
                 section.at("level").choice(LOG_LEVELS, LogSettings.Level.INFO));
     }
 
-    private Map<String, VolumeSettings> volumes(Section section, Path dataDirectory) {
-        Map<String, VolumeSettings> volumes = new LinkedHashMap<>();
+    /** What users have given names to. */
+    private static <T> Map<String, T> named(Section section, Function<Section, T> read) {
+        Map<String, T> all = new LinkedHashMap<>();
         for (String name : section.names()) {
-            Setting volume = section.at(name);
+            Setting one = section.at(name);
             if (!Names.isName(name)) {
-                volume.mistake("expected " + Names.EXPECTED);
+                one.mistake("expected " + Names.EXPECTED);
             }
-            volumes.put(name, volume.section(it -> volume(it, dataDirectory)));
+            all.put(name, one.section(read));
         }
-        return volumes;
+        return all;
     }
 
     private VolumeSettings volume(Section section, Path dataDirectory) {
@@ -342,7 +363,7 @@ final class SettingsReader {
                 .orElse("");
     }
 
-    private static String existing(String text, Set<String> volumes) {
+    static String existing(String text, Set<String> volumes) {
         if (!volumes.contains(text)) {
             throw new IllegalArgumentException("there is none of this name" + Spelling.hint(text, volumes));
         }
@@ -369,7 +390,7 @@ final class SettingsReader {
         }
     }
 
-    private static List<InterposerSettings> interposers(Setting list) {
+    static List<InterposerSettings> interposers(Setting list) {
         Map<String, Function<Section, InterposerSettings>> interposers =
                 Map.of("rate-limit", SettingsReader::rateLimit, "fault-plan", SettingsReader::faultPlan);
         return list.or(List.of()).elements().stream()
@@ -406,7 +427,7 @@ final class SettingsReader {
     }
 
     /** Refuses what a list has already. */
-    private static <T> T once(T value, Set<T> seen) {
+    static <T> T once(T value, Set<T> seen) {
         if (!seen.add(value)) {
             throw new IllegalArgumentException("it is listed twice");
         }

@@ -24,7 +24,7 @@ class SettingsBuilderTest {
             sidecore {
               data-directory = "/srv/sidecore"
               host { payload-memory = 512 MiB }
-              cores { service = 1 }
+              cores { service = 1, guest = 1 }
               loop { spin-max = 50 us, turn-tasks = 32, turn-batches = 4, turn-time = 100 us, blocked-after = 200 ms }
               vif { slots = 128, in-flight-bytes = 48 MiB, drain-max = 2 s, stall-max = 1 m, send-timeout = 90 s, replay-max = 5, slow-after = 3 s }
               metrics { listen = "127.0.0.1:0" }
@@ -35,6 +35,21 @@ class SettingsBuilderTest {
                   size = 3 GiB
                   store { type = file, path = "/srv/root.img", create = false, read-only = true, direct = true, threads = 8 }
                 }
+              }
+              vms {
+                web {
+                  guest {
+                    type = qemu, memory = 256 MiB, vcpus = 2, kernel = "/srv/vmlinuz", initrd = "/srv/initrd", cmdline = "quiet"
+                    accelerator = tcg, screen = true, program = "/opt/qemu", arguments = ["-d", "int"], hang-timeout = 20 s
+                  }
+                  disks = [ { volume = data, mode = shared, placement = sidecore, interposers = [ { type = rate-limit, iops = 700, bandwidth = 10 MiB, burst = 1500 us } ] } ]
+                  autostart = false, weight = 200
+                  restart { policy = on-failure, delay = 2 s, max-delay = 3 m, limit = 7 }
+                  start-timeout = 50 s, stop-timeout = 40 s
+                }
+                screen { guest { type = qemu, firmware = uefi, vnc = "127.0.0.1:5901" } }
+                box { guest { type = wasm, module = "/srv/a.wasm", memory = 8 MiB, arguments = [x], deadline = 2 s }, cap = 0.25 }
+                own { guest { type = java, class = "a.B", memory = 2 MiB, deadline = 3 s } }
               }
               exports {
                 nbd {
@@ -66,6 +81,7 @@ class SettingsBuilderTest {
                 .dataDirectory(Path.of("/srv/sidecore"))
                 .payloadMemory(512L << 20)
                 .serviceCores(1)
+                .guestCores(1)
                 .loop(loop -> loop.spinMax(Duration.ofNanos(50_000))
                         .turnTasks(32)
                         .turnBatches(4)
@@ -91,6 +107,46 @@ class SettingsBuilderTest {
                                                 .readOnly(true)
                                                 .direct(true)
                                                 .threads(8)))
+                .vm(
+                        "web",
+                        vm -> vm.qemu(qemu -> qemu.memory(256 << 20)
+                                        .vcpus(2)
+                                        .kernel(Path.of("/srv/vmlinuz"))
+                                        .initrd(Path.of("/srv/initrd"))
+                                        .commandLine("quiet")
+                                        .accelerator(GuestSettings.Accelerator.TCG)
+                                        .screen(true)
+                                        .program("/opt/qemu")
+                                        .arguments(List.of("-d", "int"))
+                                        .hangTimeout(Duration.ofSeconds(20)))
+                                .disk(
+                                        "data",
+                                        disk -> disk.mode(AttachMode.SHARED)
+                                                .placement(Placement.SIDECORE)
+                                                .rateLimit(limit -> limit.iops(700)
+                                                        .bandwidth(10 << 20)
+                                                        .burst(Duration.ofNanos(1_500_000))))
+                                .autostart(false)
+                                .weight(200)
+                                .restart(restart -> restart.policy(VmSettings.RestartPolicy.ON_FAILURE)
+                                        .delay(Duration.ofSeconds(2))
+                                        .maxDelay(Duration.ofMinutes(3))
+                                        .limit(7))
+                                .startTimeout(Duration.ofSeconds(50))
+                                .stopTimeout(Duration.ofSeconds(40)))
+                .vm(
+                        "screen",
+                        vm -> vm.qemu(qemu ->
+                                qemu.firmware(GuestSettings.Firmware.UEFI).vnc("127.0.0.1:5901")))
+                .vm(
+                        "box",
+                        vm -> vm.wasm(
+                                        Path.of("/srv/a.wasm"),
+                                        wasm -> wasm.memory(8 << 20)
+                                                .arguments(List.of("x"))
+                                                .deadline(Duration.ofSeconds(2)))
+                                .cap(0.25))
+                .vm("own", vm -> vm.java("a.B", java -> java.memory(2 << 20).deadline(Duration.ofSeconds(3))))
                 .nbd(nbd -> nbd.listen("127.0.0.1:0", "unix:nbd.sock")
                         .export("root", export -> export.name("image").mode(AttachMode.READ_ONLY))
                         .export(
@@ -147,8 +203,8 @@ class SettingsBuilderTest {
     private static void walk(String path, ConfigValue value, Map<String, Set<String>> keys) {
         switch (value) {
             case ConfigObject section ->
-                section.forEach(
-                        (key, inner) -> walk(path + "." + (path.endsWith(".volumes") ? "NAME" : key), inner, keys));
+                section.forEach((key, inner) -> walk(
+                        path + "." + (path.endsWith(".volumes") || path.endsWith(".vms") ? "NAME" : key), inner, keys));
             case ConfigList list
             when list.stream().anyMatch(ConfigObject.class::isInstance) ->
                 list.forEach(element -> walk(path + "[]", element, keys));
@@ -178,7 +234,7 @@ class SettingsBuilderTest {
     void coresCanBeNamed() {
         var settings = Settings.read(Settings.builder().serviceCores(List.of(3)).config(), 4);
 
-        assertThat(settings.cores()).isEqualTo(new CoreSettings.Listed(List.of(3)));
+        assertThat(settings.cores().service()).isEqualTo(new CoreChoice.Listed(List.of(3)));
     }
 
     @Test

@@ -42,7 +42,7 @@ class SettingsTest {
                 .isEqualTo(new Settings(
                         Path.of("sidecore-data"),
                         new HostSettings(GIB),
-                        new CoreSettings.Count(0),
+                        CoreSettings.NONE,
                         new LoopSettings(
                                 Duration.of(100, MICROS), 64, 8, Duration.of(200, MICROS), Duration.ofMillis(100)),
                         new VifSettings(
@@ -55,6 +55,7 @@ class SettingsTest {
                                 Duration.ofSeconds(1)),
                         Map.of(),
                         Optional.empty(),
+                        Map.of(),
                         MetricsSettings.OFF,
                         LogSettings.TEXT));
     }
@@ -223,9 +224,10 @@ class SettingsTest {
 
     @Test
     void sidecoresAreCountedOrListed() {
-        assertThat(read("sidecore.cores.service = 3").cores()).isEqualTo(new CoreSettings.Count(3));
-        assertThat(read("sidecore.cores.service = [3, 1]").cores()).isEqualTo(new CoreSettings.Listed(List.of(3, 1)));
-        assertThat(read("sidecore.cores.service = [3, 1]").cores().serviceCount())
+        assertThat(read("sidecore.cores.service = 3").cores().service()).isEqualTo(new CoreChoice.Count(3));
+        assertThat(read("sidecore.cores.service = [3, 1]").cores().service())
+                .isEqualTo(new CoreChoice.Listed(List.of(3, 1)));
+        assertThat(read("sidecore.cores.service = [3, 1]").cores().service().count())
                 .isEqualTo(2);
     }
 
@@ -285,7 +287,7 @@ class SettingsTest {
 
         Settings settings = withSystemProperties(properties, file);
 
-        assertThat(settings.cores()).isEqualTo(new CoreSettings.Count(2));
+        assertThat(settings.cores().service()).isEqualTo(new CoreChoice.Count(2));
         assertThat(settings.loop().spinMax()).isEqualTo(Duration.ofMillis(1));
         assertThat(settings.nbd().orElseThrow().listen()).containsExactly(new Tcp("127.0.0.1", 0));
     }

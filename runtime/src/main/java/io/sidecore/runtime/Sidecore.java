@@ -10,6 +10,7 @@ import io.sidecore.actors.core.PhysicalCore;
 import io.sidecore.actors.core.Topology;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
+import io.sidecore.actors.vm.VirtualMachine;
 import io.sidecore.conf.Amounts;
 import io.sidecore.conf.ListenAddress;
 import io.sidecore.conf.NbdSettings;
@@ -75,6 +76,7 @@ public final class Sidecore implements AutoCloseable {
     private final MessageCount messages = new MessageCount();
     private final HostEvents events = new HostEvents();
     private final StorageService storage = new StorageService(Sidecore::open, this::definition, this::spawn, events);
+    private final VirtualMachines vms;
     private final List<ActorRef<PhysicalCore.Command>> cores = new ArrayList<>();
     private final List<NbdAddress> addresses = new CopyOnWriteArrayList<>();
     private final AtomicInteger vifNumber = new AtomicInteger();
@@ -89,6 +91,7 @@ public final class Sidecore implements AutoCloseable {
     private LoopWatch watch;
     private Optional<MetricsServer> metrics = Optional.empty();
     private Optional<NbdListener> listener = Optional.empty();
+    private volatile List<Integer> guestCores = List.of();
     private volatile Health.Phase phase = Health.Phase.STARTING;
     private volatile boolean closedWell = true;
 
@@ -96,6 +99,7 @@ public final class Sidecore implements AutoCloseable {
         this.settings = settings;
         this.given = given;
         this.slabs = new SlabPool(OffHeap::map, settings.host().payloadMemoryBytes());
+        this.vms = new VirtualMachines(this, this::spawn, () -> actors.system(), events, settings.dataDirectory());
     }
 
     /**
@@ -156,8 +160,11 @@ public final class Sidecore implements AutoCloseable {
         startCores();
         resources.push(this::endExports);
         settings.nbd().ifPresent(nbd -> nbd.volumes().forEach(exported -> storage.export(exported, nbd.placement())));
+        resources.push(vms::close);
+        settings.vms().forEach(vms::create);
         notes.addAll(besides.apply(storage));
         settings.nbd().ifPresent(this::serveNbd);
+        vms.autostart();
         phase = Health.Phase.SERVING;
     }
 
@@ -194,11 +201,14 @@ public final class Sidecore implements AutoCloseable {
         loops.shared().start();
         for (var core : topology.cores()) {
             var sidecore = plan.indexOf(core);
-            var role = sidecore >= 0 ? PhysicalCore.Role.SERVICE : PhysicalCore.Role.SHARED;
+            var role = sidecore >= 0
+                    ? PhysicalCore.Role.SERVICE
+                    : plan.isForGuests(core) ? PhysicalCore.Role.GUEST : PhysicalCore.Role.SHARED;
             var loop = sidecore >= 0 ? Optional.of(service.get(sidecore)) : Optional.<CoreLoop>empty();
             cores.add(actors.spawn(
                     PhysicalCore.Command.class, PhysicalCore.create(core, role, loop), "core-" + core.id()));
         }
+        findGuestCores();
         watch = new LoopWatch(() -> loops.all().toList(), settings.loop().blockedAfter());
         resources.push(watch);
         notes.addAll(plan.notes());
@@ -248,7 +258,7 @@ public final class Sidecore implements AutoCloseable {
     private VirtualInterface.Definition definition(StorageService.Definition of) {
         return new VirtualInterface.Definition(
                 of.id(),
-                of.id().substring(0, Math.max(0, of.id().indexOf('/'))),
+                of.id().substring(0, Math.max(0, of.id().lastIndexOf('/'))),
                 of.route(),
                 of.placement(),
                 settings.vif(),
@@ -264,6 +274,13 @@ public final class Sidecore implements AutoCloseable {
                 "vif-" + URLEncoder.encode(definition.id().replace('/', '-'), StandardCharsets.UTF_8) + "-"
                         + vifNumber.incrementAndGet());
         return new VifHandle(definition.id(), actor, actors.system(), events);
+    }
+
+    private ActorRef<VirtualMachine.Command> spawn(VirtualMachine.Definition definition) {
+        return actors.spawn(
+                VirtualMachine.Command.class,
+                VirtualMachine.create(definition),
+                "vm-" + definition.name() + "-" + vifNumber.incrementAndGet());
     }
 
     /** All at once; each may take as long as its requests in flight may. */
@@ -367,6 +384,28 @@ public final class Sidecore implements AutoCloseable {
         return storage;
     }
 
+    /** Its virtual machines, which come and go while it runs. */
+    public VirtualMachines vms() {
+        return vms;
+    }
+
+    /** On which cores guests run at present, by the numbers that the operating system gives to them: those that are for guests, or all that are no sidecores. Does not wait. */
+    public List<Integer> guestCores() {
+        return guestCores;
+    }
+
+    private void findGuestCores() {
+        var all = cores();
+        var role = all.stream().anyMatch(core -> core.role() == PhysicalCore.Role.GUEST)
+                ? PhysicalCore.Role.GUEST
+                : PhysicalCore.Role.SHARED;
+        guestCores = all.stream()
+                .filter(core -> core.role() == role && core.core().allowed())
+                .map(core -> core.core().id())
+                .toList();
+        vms.place(guestCores);
+    }
+
     /** What happened to it. */
     public HostEvents events() {
         return events;
@@ -414,7 +453,7 @@ public final class Sidecore implements AutoCloseable {
      * Gives a core another role while everything is served on. A core that becomes a sidecore serves what is placed on sidecores from now on; the queues of one that no longer is are moved first.
      *
      * @param id the number that the operating system gives to it
-     * @param role {@link PhysicalCore.Role#SERVICE} or {@link PhysicalCore.Role#SHARED}
+     * @param role what it is for from now on; guests move to where they may run then
      * @return what it is now; the same as before if it has that role already
      * @throws HostException if there is no such core, it cannot have that role, or its queues cannot be moved: it then has the former role
      */
@@ -432,10 +471,12 @@ public final class Sidecore implements AutoCloseable {
             }
             var status = switch (role) {
                 case SERVICE -> serve(core.core());
-                case SHARED -> release(core);
-                case GUEST ->
-                    throw new HostException("no core can be given to guests: there are none yet that need one");
+                case SHARED, GUEST ->
+                    core.role() == PhysicalCore.Role.SERVICE
+                            ? release(core, role)
+                            : assign(core.core(), role, Optional.empty());
             };
+            findGuestCores();
             events.add(
                     "core",
                     Integer.toString(id),
@@ -461,7 +502,7 @@ public final class Sidecore implements AutoCloseable {
         return status;
     }
 
-    private PhysicalCore.Status release(PhysicalCore.Status core) {
+    private PhysicalCore.Status release(PhysicalCore.Status core, PhysicalCore.Role role) {
         var loop = loops.named(core.loop().orElseThrow()).orElseThrow();
         var vifs = storage.vifs().values();
         if (loops.service().size() == 1) {
@@ -486,7 +527,7 @@ public final class Sidecore implements AutoCloseable {
                     : e.getCause().getMessage();
             throw new HostException("core " + core.core().id() + ": " + why, e.getCause());
         }
-        var status = assign(core.core(), PhysicalCore.Role.SHARED, Optional.empty());
+        var status = assign(core.core(), role, Optional.empty());
         try {
             loop.join(PATIENCE);
         } catch (InterruptedException e) {

@@ -15,6 +15,7 @@ import io.sidecore.conf.Names;
 import io.sidecore.conf.NbdSettings.ExportedVolume;
 import io.sidecore.conf.Placement;
 import io.sidecore.conf.StoreSettings;
+import io.sidecore.conf.VmSettings.Disk;
 import io.sidecore.conf.VolumeSettings;
 import io.sidecore.devices.nbd.NbdExport;
 import java.util.ArrayList;
@@ -35,7 +36,7 @@ import java.util.stream.Collectors;
  * all threads.
  */
 public final class StorageService {
-    private record Held(Volume volume, Medium medium, Optional<VolumeSettings> settings) {}
+    private record Kept(Volume volume, Medium medium, Optional<VolumeSettings> settings) {}
 
     private record Exported(ExportedVolume settings, NbdExport export, VifHandle vif) {}
 
@@ -43,7 +44,7 @@ public final class StorageService {
     private final Function<VirtualInterface.Definition, VifHandle> spawner;
     private final Function<Definition, VirtualInterface.Definition> definitions;
     private final HostEvents events;
-    private final Map<String, Held> volumes = new LinkedHashMap<>();
+    private final Map<String, Kept> volumes = new LinkedHashMap<>();
 
     /** The same for who only looks, and must not wait until an image is opened or closed. */
     private volatile List<Volume> present = List.of();
@@ -51,7 +52,7 @@ public final class StorageService {
     /** Looked into by loops, which must not wait for the lock. */
     private final Map<String, Exported> exports = new ConcurrentSkipListMap<>();
 
-    /** The VIFs of guests inside this process, by id. */
+    /** The VIFs of guests, by id: those inside this process, and those of virtual machines. */
     private final Map<String, VifHandle> insiders = new ConcurrentSkipListMap<>();
 
     private final List<NbdExport> served = new CopyOnWriteArrayList<>();
@@ -110,7 +111,7 @@ public final class StorageService {
     }
 
     private void publish() {
-        present = volumes.values().stream().map(Held::volume).toList();
+        present = volumes.values().stream().map(Kept::volume).toList();
     }
 
     private void refuseVolume(String name) {
@@ -137,7 +138,7 @@ public final class StorageService {
         try {
             var volume = new Volume(name, medium);
             volume.watch(new VolumeWatch(name));
-            volumes.put(name, new Held(volume, medium, settings));
+            volumes.put(name, new Kept(volume, medium, settings));
             publish();
             events.add("volume", name, "created", Amounts.size(volume.size()));
             return volume;
@@ -172,12 +173,12 @@ public final class StorageService {
 
     /** A volume. */
     public synchronized Optional<Volume> volume(String name) {
-        return Optional.ofNullable(volumes.get(name)).map(Held::volume);
+        return Optional.ofNullable(volumes.get(name)).map(Kept::volume);
     }
 
     /** What keeps a volume's bytes, and its size; empty if it is on a medium of a program's own, or there is no such volume. */
     public synchronized Optional<VolumeSettings> settings(String name) {
-        return Optional.ofNullable(volumes.get(name)).flatMap(Held::settings);
+        return Optional.ofNullable(volumes.get(name)).flatMap(Kept::settings);
     }
 
     /** All volumes, in the order of their creation. Does not wait. */
@@ -204,7 +205,7 @@ public final class StorageService {
     private synchronized void resized(String name, long bytes) {
         volumes.computeIfPresent(
                 name,
-                (_, held) -> new Held(
+                (_, held) -> new Kept(
                         held.volume(), held.medium(), held.settings().map(settings -> resized(settings, bytes))));
     }
 
@@ -359,7 +360,7 @@ public final class StorageService {
         return left;
     }
 
-    // --- guests inside
+    // --- guests
 
     /**
      * Attaches a volume to a guest inside this process, such as one that copies it.
@@ -368,7 +369,23 @@ public final class StorageService {
      * @param end through which the guest reads and writes
      * @throws HostException if there is such a VIF, there is no such volume, or it is held by another in a way that does not go with {@code mode}
      */
-    public synchronized VifHandle enter(String id, String volume, AttachMode mode, GuestEnd end) {
+    public VifHandle enter(String id, String volume, AttachMode mode, GuestEnd end) {
+        var vif =
+                attach(id, new Disk(volume, mode, Placement.SHARED, List.of())).vif();
+        vif.connect(end);
+        return vif;
+    }
+
+    /** A VIF that holds a volume for a guest, and its hold. */
+    public record Held(VifHandle vif, Attachment attachment) {}
+
+    /**
+     * Attaches a volume to a guest, whose ends are brought later ({@link VifHandle#connect}).
+     *
+     * @param id of the VIF that is made for it: a name, or some with slashes between them
+     * @throws HostException as {@link #enter}
+     */
+    public synchronized Held attach(String id, Disk disk) {
         refuseAtEnd();
         for (var part : id.split("/", -1)) {
             refuseName("VIF " + id + ", part", part);
@@ -376,18 +393,18 @@ public final class StorageService {
         if (vifs().containsKey(id)) {
             throw new HostException("there is a VIF " + id + " already");
         }
-        var entered = existing(volume);
+        var entered = existing(disk.volume());
         try {
-            var vif = spawn(entered.attach(id, mode), List.of(), Placement.SHARED);
+            var attachment = entered.attach(id, disk.mode());
+            var vif = spawn(attachment, Interposers.of(disk.interposers()), disk.placement());
             insiders.put(id, vif);
-            vif.connect(end);
-            return vif;
+            return new Held(vif, attachment);
         } catch (AttachmentRefusedException e) {
             throw new HostException(e.getMessage(), e);
         }
     }
 
-    /** Ends what {@link #enter} began; completed when the volume is free again. Nothing happens if there is no such guest. */
+    /** Ends what {@link #enter} or {@link #attach} began; completed when the volume is free again. Nothing happens if there is no such guest. */
     public synchronized CompletableFuture<Void> leave(String id, String reason) {
         var vif = insiders.remove(id);
         return vif == null ? CompletableFuture.completedFuture(null) : end(vif, reason);
@@ -439,7 +456,7 @@ public final class StorageService {
         }
     }
 
-    private static void close(Held held) {
+    private static void close(Kept held) {
         held.volume().close();
         held.medium().close();
     }

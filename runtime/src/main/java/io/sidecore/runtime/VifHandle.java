@@ -132,7 +132,7 @@ public final class VifHandle {
     }
 
     /** Brings a guest's end; it is closed if the VIF has ended. */
-    void connect(GuestEnd end) {
+    public void connect(GuestEnd end) {
         change(replyTo -> new Command.Connect(end, replyTo)).exceptionally(ended -> {
             end.close("VIF " + id + " has ended");
             return null;

@@ -40,7 +40,8 @@ public final class Loops {
     /** The loop for the {@code n}-th queue of something that is placed so; empty if there is no service core. */
     public Optional<CoreLoop> place(Placement placement, int n) {
         return switch (placement) {
-            case SHARED -> Optional.of(shared);
+            // Something inline connects only what cannot run on the guest's own thread.
+            case SHARED, INLINE -> Optional.of(shared);
             case SIDECORE -> {
                 var present = service();
                 yield present.isEmpty() ? Optional.empty() : Optional.of(present.get(n % present.size()));

@@ -5,11 +5,12 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.BitSet;
+import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 
 /**
- * Which cores the calling thread runs on, and how undisturbed it is there. Each method is about the platform thread that calls it. A thread's mask is inherited
+ * Which cores the calling thread runs on, and how undisturbed it is there. Unless it says otherwise a method is about the platform thread that calls it. A thread's mask is inherited
  * by the threads it creates, so pin a thread from within, last of all, and never the thread that sets up a host.
  *
  * <p>An affinity has no state: one instance may be used by all threads and needs no closing. On systems other than Linux it does nothing and says so.
@@ -48,12 +49,7 @@ public final class Affinity {
         if (core < 0 || core >= MAX_CORES) {
             return Optional.of("core " + core + " does not exist: cores are numbered from 0 to " + (MAX_CORES - 1));
         }
-        int errno;
-        try (var arena = Arena.ofConfined()) {
-            MemorySegment mask = arena.allocate(MAX_CORES / Byte.SIZE, Long.BYTES);
-            mask.setAtIndex(JAVA_LONG, core / Long.SIZE, 1L << core);
-            errno = Libc.setAffinity(mask);
-        }
+        int errno = set(0, List.of(core));
         return switch (errno) {
             case 0 -> Optional.empty();
             case Libc.EINVAL ->
@@ -61,6 +57,38 @@ public final class Affinity {
                         + currentThreadCores());
             default -> Optional.of("the kernel refuses core " + core + ": " + Libc.errorText(errno));
         };
+    }
+
+    /**
+     * Lets a thread, of this process or of another one of the same user, run on these cores only.
+     *
+     * @param thread the kernel's number of it
+     * @param cores the kernel's numbers of them, one at least
+     * @return empty when it is done, otherwise a sentence that says why not; the thread then runs where it ran before
+     */
+    public Optional<String> pinThread(int thread, Collection<Integer> cores) {
+        if (!linux) {
+            return Optional.of("not supported on " + os + ": pinning needs Linux");
+        }
+        if (cores.isEmpty() || cores.stream().anyMatch(core -> core < 0 || core >= MAX_CORES)) {
+            return Optional.of("expected cores from 0 to " + (MAX_CORES - 1) + ", found " + cores);
+        }
+        int errno = set(thread, cores);
+        return errno == 0
+                ? Optional.empty()
+                : Optional.of("the kernel refuses the cores " + cores + " to thread " + thread + ": "
+                        + Libc.errorText(errno));
+    }
+
+    private static int set(int thread, Collection<Integer> cores) {
+        try (var arena = Arena.ofConfined()) {
+            MemorySegment mask = arena.allocate(MAX_CORES / Byte.SIZE, Long.BYTES);
+            for (int core : cores) {
+                long word = mask.getAtIndex(JAVA_LONG, core / Long.SIZE);
+                mask.setAtIndex(JAVA_LONG, core / Long.SIZE, word | 1L << core);
+            }
+            return Libc.setAffinity(thread, mask);
+        }
     }
 
     /** The cores that the calling thread may run on, by ascending number; empty when that cannot be known. */

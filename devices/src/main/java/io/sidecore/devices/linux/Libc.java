@@ -61,11 +61,11 @@ final class Libc {
 
     private Libc() {}
 
-    /** Sets the mask of the calling thread. */
-    static int setAffinity(MemorySegment mask) {
+    /** Sets the mask of a thread, 0 being the calling one. */
+    static int setAffinity(int thread, MemorySegment mask) {
         MemorySegment state = state();
         try {
-            return errno((int) SCHED_SETAFFINITY.invokeExact(state, 0, mask.byteSize(), mask), state);
+            return errno((int) SCHED_SETAFFINITY.invokeExact(state, thread, mask.byteSize(), mask), state);
         } catch (Throwable t) {
             throw unchecked(t);
         }

@@ -9,6 +9,7 @@ import io.sidecore.actors.core.PhysicalCore;
 import io.sidecore.actors.core.PhysicalCore.Role;
 import io.sidecore.actors.core.Topology;
 import io.sidecore.actors.vif.VirtualInterface.QueueStatus;
+import io.sidecore.conf.CoreChoice;
 import io.sidecore.conf.CoreSettings;
 import io.sidecore.conf.Settings;
 import io.sidecore.it.NbdClient;
@@ -57,11 +58,13 @@ class SidecoresTest {
         return new Settings(
                 settings.dataDirectory(),
                 settings.host(),
-                new CoreSettings.Listed(sidecores),
+                new CoreSettings(
+                        new CoreChoice.Listed(sidecores), settings.cores().guest()),
                 settings.loop(),
                 settings.vif(),
                 settings.volumes(),
                 settings.nbd(),
+                settings.vms(),
                 settings.metrics(),
                 settings.log());
     }

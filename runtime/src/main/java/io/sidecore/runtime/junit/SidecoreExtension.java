@@ -217,6 +217,7 @@ public final class SidecoreExtension
                 said.vif(),
                 said.volumes(),
                 said.nbd().or(() -> server(directory)),
+                said.vms(),
                 said.metrics(),
                 said.log());
     }

@@ -1,0 +1,623 @@
+package io.sidecore.actors.vm;
+
+import io.sidecore.actors.vif.LifeCycle;
+import io.sidecore.conf.Amounts;
+import io.sidecore.conf.VmSettings;
+import io.sidecore.conf.VmSettings.RestartPolicy;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CompletionStage;
+import java.util.function.Supplier;
+import org.apache.pekko.actor.typed.ActorRef;
+import org.apache.pekko.actor.typed.Behavior;
+import org.apache.pekko.actor.typed.javadsl.AbstractBehavior;
+import org.apache.pekko.actor.typed.javadsl.ActorContext;
+import org.apache.pekko.actor.typed.javadsl.Behaviors;
+import org.apache.pekko.actor.typed.javadsl.Receive;
+import org.apache.pekko.actor.typed.javadsl.TimerScheduler;
+import org.apache.pekko.pattern.StatusReply;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A virtual machine: its life cycle, and when it is started again. What executes inside is a {@link Guest}, another one for each run.
+ *
+ * <pre>
+ *   DEFINED → STARTING → RUNNING ⇄ PAUSED          STARTING → STOPPING, FAILED
+ *                           ↓  ↘      ↓            RUNNING, PAUSED → STOPPED, FAILED: it ended by itself
+ *                           ↓   STOPPING → STOPPED, FAILED
+ *                        STOPPED, FAILED → STARTING
+ * </pre>
+ *
+ * <p>The two transitional states are this actor's, and end: STARTING after {@code start-timeout}, when the guest is killed; STOPPING after {@code stop-timeout}, when it is killed, and {@link #KILL_TIMEOUT} after that, when it is given up.
+ */
+public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Command> {
+    /** States of a VM. */
+    public enum State {
+        /** It has never run. */
+        DEFINED,
+        STARTING,
+        RUNNING,
+        /** It is there and does not execute. */
+        PAUSED,
+        STOPPING,
+        STOPPED,
+        /** It ended otherwise than it should have; the cause is kept. */
+        FAILED,
+        /** Reserved for the move to another host. */
+        MIGRATING;
+
+        /** In lower case, as people read it. */
+        public String word() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    /** Within this time a guest that is killed is gone. */
+    public static final Duration KILL_TIMEOUT = Duration.ofSeconds(20);
+
+    /** How long a guest may take to pause and to resume. */
+    public static final Duration PAUSE_TIMEOUT = Duration.ofSeconds(20);
+
+    static final Map<State, EnumSet<State>> LEGAL = Map.of(
+            State.DEFINED, EnumSet.of(State.STARTING),
+            State.STARTING, EnumSet.of(State.RUNNING, State.STOPPING, State.FAILED),
+            State.RUNNING, EnumSet.of(State.PAUSED, State.STOPPING, State.STOPPED, State.FAILED, State.MIGRATING),
+            State.PAUSED, EnumSet.of(State.RUNNING, State.STOPPING, State.STOPPED, State.FAILED, State.MIGRATING),
+            State.STOPPING, EnumSet.of(State.STOPPED, State.FAILED),
+            State.STOPPED, EnumSet.of(State.STARTING),
+            State.FAILED, EnumSet.of(State.STARTING),
+            State.MIGRATING, EnumSet.noneOf(State.class));
+
+    /** What a VM is told and asked. Causes are sentences for the history, such as "asked by command". */
+    public sealed interface Command {
+        /** Starts it, from a snapshot or from its beginning; answered when it runs. */
+        record Start(Optional<Path> snapshot, String cause, ActorRef<StatusReply<Status>> replyTo) implements Command {}
+
+        /** Stops it, by asking the guest first unless {@code hard}; answered when it has ended. One that does not run is not started again. */
+        record Stop(boolean hard, String cause, ActorRef<StatusReply<Status>> replyTo) implements Command {}
+
+        /** Halts it; answered when it does not execute any more. */
+        record Pause(String cause, ActorRef<StatusReply<Status>> replyTo) implements Command {}
+
+        /** Lets it go on. */
+        record Resume(String cause, ActorRef<StatusReply<Status>> replyTo) implements Command {}
+
+        /** Keeps it as it is now in a folder, which is there and empty. */
+        record Snapshot(Path folder, String cause, ActorRef<StatusReply<Status>> replyTo) implements Command {}
+
+        /** The cores for guests are others from now on. */
+        record Place(List<Integer> cores) implements Command {}
+
+        /** Asks for its state. */
+        record Inspect(ActorRef<Status> replyTo) implements Command {}
+
+        /** Asks what its present run has used. */
+        record Measure(ActorRef<StatusReply<Guest.Statistics>> replyTo) implements Command {}
+
+        /** Ends the actor of a VM that does not run; refused otherwise. */
+        record Forget(ActorRef<StatusReply<Status>> replyTo) implements Command {}
+    }
+
+    private record Started(int run, @Nullable Throwable failure) implements Command {}
+
+    private record Exited(int run, Guest.Exit exit) implements Command {}
+
+    private record PausedItself(int run, String cause) implements Command {}
+
+    private record ResumedItself(int run, String cause) implements Command {}
+
+    private record Noted(int run, String what, String cause) implements Command {}
+
+    private record Did(
+            int run, Operation operation, @Nullable Throwable failure) implements Command {}
+
+    private record StartTimeout(int run) implements Command {}
+
+    private record StopTimeout(int run) implements Command {}
+
+    private record KillTimeout(int run) implements Command {}
+
+    private record OperationTimeout(Operation operation) implements Command {}
+
+    private enum RestartDue implements Command {
+        NOW
+    }
+
+    /**
+     * A VM as seen from outside.
+     *
+     * @param since when it came into its state
+     * @param cause why it did; may be empty
+     * @param starts how often it was started
+     * @param restartAt when it is started again by itself
+     */
+    public record Status(
+            String name, State state, Instant since, String cause, int starts, Optional<Instant> restartAt) {}
+
+    /**
+     * What a VM is made of.
+     *
+     * @param guests makes the guest of each run
+     */
+    public record Definition(String name, VmSettings settings, Supplier<Guest> guests, History history) {}
+
+    /** Something that is done to a guest and takes its time. */
+    private static final class Operation {
+        final String name;
+        final State after;
+        final String cause;
+        final ActorRef<StatusReply<Status>> replyTo;
+
+        Operation(String name, State after, String cause, ActorRef<StatusReply<Status>> replyTo) {
+            this.name = name;
+            this.after = after;
+            this.cause = cause;
+            this.replyTo = replyTo;
+        }
+    }
+
+    private final Definition definition;
+    private final VmSettings settings;
+    private final TimerScheduler<Command> timers;
+    private final LifeCycle<State> life;
+    private final Restarts restarts;
+    private final List<ActorRef<StatusReply<Status>>> starters = new ArrayList<>();
+    private final List<ActorRef<StatusReply<Status>>> stoppers = new ArrayList<>();
+    private @Nullable Guest guest;
+    private @Nullable Operation operation;
+    /** Of STOPPING: how it will have ended, unless the guest has something else to say. */
+    private Guest.@Nullable Exit ending;
+
+    private Instant since = Instant.now();
+    private Instant runningSince = since;
+    private String cause = "";
+    private int run;
+    private Optional<Instant> restartAt = Optional.empty();
+
+    private VirtualMachine(ActorContext<Command> context, TimerScheduler<Command> timers, Definition definition) {
+        super(context);
+        this.definition = definition;
+        this.settings = definition.settings();
+        this.timers = timers;
+        this.restarts = new Restarts(settings.restart());
+        this.life = new LifeCycle<>("VM " + definition.name(), State.DEFINED, LEGAL);
+    }
+
+    /** A VM that does not run yet. */
+    public static Behavior<Command> create(Definition definition) {
+        return Behaviors.setup(
+                context -> Behaviors.withTimers(timers -> new VirtualMachine(context, timers, definition)));
+    }
+
+    @Override
+    public Receive<Command> createReceive() {
+        return newReceiveBuilder()
+                .onMessage(Command.Start.class, this::start)
+                .onMessage(Command.Stop.class, this::stop)
+                .onMessage(Command.Pause.class, this::pause)
+                .onMessage(Command.Resume.class, this::resume)
+                .onMessage(Command.Snapshot.class, this::snapshot)
+                .onMessage(Command.Place.class, this::place)
+                .onMessage(Command.Inspect.class, this::inspect)
+                .onMessage(Command.Measure.class, this::measure)
+                .onMessage(Command.Forget.class, this::forget)
+                .onMessage(Started.class, this::started)
+                .onMessage(Exited.class, this::exited)
+                .onMessage(PausedItself.class, this::pausedItself)
+                .onMessage(ResumedItself.class, this::resumedItself)
+                .onMessage(Noted.class, this::noted)
+                .onMessage(Did.class, this::did)
+                .onMessage(StartTimeout.class, this::startTimeout)
+                .onMessage(StopTimeout.class, this::stopTimeout)
+                .onMessage(KillTimeout.class, this::killTimeout)
+                .onMessage(OperationTimeout.class, this::operationTimeout)
+                .onMessage(RestartDue.class, due -> restart())
+                .build();
+    }
+
+    // --- start
+
+    private Behavior<Command> start(Command.Start start) {
+        switch (life.state()) {
+            case DEFINED, STOPPED, FAILED -> {
+                cancelRestart();
+                restarts.afresh();
+                starters.add(start.replyTo());
+                begin(start.snapshot(), start.cause());
+            }
+            case STARTING -> starters.add(start.replyTo());
+            default -> refuse(start.replyTo(), "it is " + life.state().word() + " already");
+        }
+        return this;
+    }
+
+    private void begin(Optional<Path> snapshot, String why) {
+        run++;
+        var number = run;
+        runningSince = Instant.now();
+        to(State.STARTING, why);
+        timers.startSingleTimer(StartTimeout.class, new StartTimeout(number), settings.startTimeout());
+        try {
+            var started = definition.guests().get();
+            guest = started;
+            tell(
+                    started.start(new RunWatcher(getContext().getSelf(), number), snapshot),
+                    failure -> new Started(number, failure));
+        } catch (RuntimeException e) {
+            getContext().getSelf().tell(new Started(number, e));
+        }
+    }
+
+    private interface Telling {
+        Command of(@Nullable Throwable failure);
+    }
+
+    private void tell(CompletionStage<?> stage, Telling telling) {
+        getContext().pipeToSelf(stage, (done, failure) -> telling.of(failure));
+    }
+
+    private Behavior<Command> started(Started started) {
+        if (started.run() != run || !life.is(State.STARTING) && !life.is(State.STOPPING)) {
+            return this;
+        }
+        if (started.failure() != null) {
+            // Nothing of it is left.
+            end(ending != null ? ending : new Guest.Exit(false, sentence(started.failure())));
+        } else if (life.is(State.STARTING)) {
+            timers.cancel(StartTimeout.class);
+            to(State.RUNNING, "");
+            answer(starters);
+        }
+        // One that is being stopped meanwhile is told so already.
+        return this;
+    }
+
+    private Behavior<Command> startTimeout(StartTimeout timeout) {
+        if (timeout.run() == run && life.is(State.STARTING)) {
+            kill(new Guest.Exit(false, "it did not start within " + words(settings.startTimeout())));
+        }
+        return this;
+    }
+
+    // --- stop
+
+    private Behavior<Command> stop(Command.Stop stop) {
+        cancelRestart();
+        switch (life.state()) {
+            case DEFINED, STOPPED, FAILED -> stop.replyTo().tell(StatusReply.success(status()));
+            case STOPPING -> {
+                stoppers.add(stop.replyTo());
+                if (stop.hard() && ending != null) {
+                    kill(ending);
+                }
+            }
+            case STARTING -> {
+                stoppers.add(stop.replyTo());
+                kill(new Guest.Exit(true, stop.cause()));
+            }
+            default -> {
+                stoppers.add(stop.replyTo());
+                if (stop.hard()) {
+                    kill(new Guest.Exit(true, stop.cause()));
+                } else {
+                    ask(stop.cause());
+                }
+            }
+        }
+        return this;
+    }
+
+    private void ask(String why) {
+        var asked = guest();
+        ending = new Guest.Exit(true, why);
+        var paused = life.is(State.PAUSED);
+        to(State.STOPPING, why);
+        var number = run;
+        timers.startSingleTimer(StopTimeout.class, new StopTimeout(number), settings.stopTimeout());
+        // One that does not execute cannot do what it is asked.
+        var able = paused ? asked.resume().thenCompose(done -> asked.stop()) : asked.stop();
+        tell(
+                able,
+                failure -> failure == null
+                        ? new Noted(number, "asked", "the guest was asked to end")
+                        : new Noted(number, "asked", "the guest could not be asked to end: " + sentence(failure)));
+    }
+
+    private Behavior<Command> stopTimeout(StopTimeout timeout) {
+        if (timeout.run() == run && life.is(State.STOPPING)) {
+            note("killed", "the guest did not end within " + words(settings.stopTimeout()));
+            kill(new Guest.Exit(
+                    true,
+                    cause + "; the guest did not end within " + words(settings.stopTimeout()) + " and was killed"));
+        }
+        return this;
+    }
+
+    /** Ends it at once, whatever it does. */
+    private void kill(Guest.Exit how) {
+        ending = how;
+        if (!life.is(State.STOPPING)) {
+            to(State.STOPPING, how.cause());
+        }
+        timers.startSingleTimer(KillTimeout.class, new KillTimeout(run), KILL_TIMEOUT);
+        guest().kill(how.cause());
+    }
+
+    private Behavior<Command> killTimeout(KillTimeout timeout) {
+        if (timeout.run() == run && life.is(State.STOPPING)) {
+            end(new Guest.Exit(
+                    false, cause + "; it could not be killed within " + words(KILL_TIMEOUT) + ", and is given up"));
+        }
+        return this;
+    }
+
+    private Behavior<Command> exited(Exited exited) {
+        if (exited.run() == run && guest != null) {
+            end(ending != null ? ending : exited.exit());
+        }
+        return this;
+    }
+
+    private void end(Guest.Exit how) {
+        timers.cancel(StartTimeout.class);
+        timers.cancel(StopTimeout.class);
+        timers.cancel(KillTimeout.class);
+        var byItself = ending == null || !ending.well();
+        guest = null;
+        ending = null;
+        if (life.is(State.STARTING) && how.well()) {
+            // It was over before it was known to run.
+            to(State.RUNNING, "");
+        }
+        to(how.well() ? State.STOPPED : State.FAILED, how.cause());
+        if (operation != null) {
+            refuse(operation.replyTo, "it has ended meanwhile: " + how.cause());
+            operation = null;
+        }
+        starters.forEach(starter -> refuse(starter, how.cause()));
+        starters.clear();
+        answer(stoppers);
+        if (byItself) {
+            restartLater(how.well());
+        }
+    }
+
+    private void answer(List<ActorRef<StatusReply<Status>>> waiting) {
+        waiting.forEach(one -> one.tell(StatusReply.success(status())));
+        waiting.clear();
+    }
+
+    // --- start again
+
+    private void restartLater(boolean well) {
+        var policy = settings.restart().policy();
+        if (policy == RestartPolicy.NEVER || policy == RestartPolicy.ON_FAILURE && well) {
+            return;
+        }
+        var delay = restarts.next(Duration.between(runningSince, Instant.now()));
+        if (delay.isEmpty()) {
+            note(
+                    "given-up",
+                    "it was started " + settings.restart().limit()
+                            + " times in a row; it stays as it is until it is started by command");
+            return;
+        }
+        restartAt = Optional.of(Instant.now().plus(delay.get()));
+        note("restarting", "it is started again in " + words(delay.get()));
+        timers.startSingleTimer(RestartDue.class, RestartDue.NOW, delay.get());
+    }
+
+    private Behavior<Command> restart() {
+        restartAt = Optional.empty();
+        if (guest == null) {
+            begin(
+                    Optional.empty(),
+                    "restart policy "
+                            + settings.restart()
+                                    .policy()
+                                    .name()
+                                    .toLowerCase(Locale.ROOT)
+                                    .replace('_', '-'));
+        }
+        return this;
+    }
+
+    private void cancelRestart() {
+        timers.cancel(RestartDue.class);
+        restartAt = Optional.empty();
+    }
+
+    // --- while it runs
+
+    private Behavior<Command> pause(Command.Pause pause) {
+        return operate(
+                new Operation("paused", State.PAUSED, pause.cause(), pause.replyTo()),
+                State.RUNNING,
+                () -> guest().pause());
+    }
+
+    private Behavior<Command> resume(Command.Resume resume) {
+        return operate(
+                new Operation("resumed", State.RUNNING, resume.cause(), resume.replyTo()),
+                State.PAUSED,
+                () -> guest().resume());
+    }
+
+    private Behavior<Command> snapshot(Command.Snapshot snapshot) {
+        return operate(
+                new Operation("snapshot", life.state(), snapshot.cause(), snapshot.replyTo()),
+                life.is(State.PAUSED) ? State.PAUSED : State.RUNNING,
+                () -> guest().snapshot(snapshot.folder()));
+    }
+
+    private Behavior<Command> operate(Operation wanted, State in, Supplier<CompletionStage<Void>> doing) {
+        if (!life.is(in)) {
+            return refuse(wanted.replyTo, "it is " + life.state().word());
+        }
+        if (operation != null) {
+            return refuse(wanted.replyTo, "something else is being done to it (" + operation.name + "); try again");
+        }
+        operation = wanted;
+        if (wanted.after != in) {
+            timers.startSingleTimer(OperationTimeout.class, new OperationTimeout(wanted), PAUSE_TIMEOUT);
+        }
+        var number = run;
+        tell(doing.get(), failure -> new Did(number, wanted, failure));
+        return this;
+    }
+
+    private Behavior<Command> did(Did did) {
+        if (did.run() != run || operation != did.operation()) {
+            return this;
+        }
+        var done = did.operation();
+        operation = null;
+        timers.cancel(OperationTimeout.class);
+        if (did.failure() != null) {
+            return refuse(done.replyTo, sentence(did.failure()));
+        }
+        if (done.after == life.state()) {
+            note(done.name, done.cause);
+        } else {
+            to(done.after, done.cause);
+        }
+        done.replyTo.tell(StatusReply.success(status()));
+        return this;
+    }
+
+    private Behavior<Command> operationTimeout(OperationTimeout timeout) {
+        if (operation == timeout.operation()) {
+            operation = null;
+            refuse(timeout.operation().replyTo, "the guest has not answered within " + words(PAUSE_TIMEOUT));
+        }
+        return this;
+    }
+
+    private Behavior<Command> pausedItself(PausedItself paused) {
+        if (paused.run() == run && life.is(State.RUNNING)) {
+            to(State.PAUSED, paused.cause());
+        }
+        return this;
+    }
+
+    private Behavior<Command> resumedItself(ResumedItself resumed) {
+        if (resumed.run() == run && life.is(State.PAUSED)) {
+            to(State.RUNNING, resumed.cause());
+        }
+        return this;
+    }
+
+    private Behavior<Command> noted(Noted noted) {
+        if (noted.run() == run) {
+            note(noted.what(), noted.cause());
+        }
+        return this;
+    }
+
+    private Behavior<Command> place(Command.Place place) {
+        if (guest != null) {
+            guest.place(place.cores());
+        }
+        return this;
+    }
+
+    private Behavior<Command> inspect(Command.Inspect inspect) {
+        inspect.replyTo().tell(status());
+        return this;
+    }
+
+    private Behavior<Command> measure(Command.Measure measure) {
+        if (guest == null) {
+            measure.replyTo().tell(StatusReply.error("VM " + definition.name() + " does not run"));
+            return this;
+        }
+        var _ = guest.statistics()
+                .whenComplete((statistics, failure) -> measure.replyTo()
+                        .tell(
+                                failure == null
+                                        ? StatusReply.success(statistics)
+                                        : StatusReply.error(sentence(failure))));
+        return this;
+    }
+
+    private Behavior<Command> forget(Command.Forget forget) {
+        if (guest != null) {
+            return refuse(forget.replyTo(), "it is " + life.state().word() + "; stop it first");
+        }
+        forget.replyTo().tell(StatusReply.success(status()));
+        return Behaviors.stopped();
+    }
+
+    // --- all of it
+
+    private Guest guest() {
+        assert guest != null : definition.name() + " " + life.state();
+        return guest;
+    }
+
+    private void to(State next, String why) {
+        var before = life.state();
+        life.to(next);
+        since = Instant.now();
+        cause = why;
+        if (next == State.RUNNING && before == State.STARTING) {
+            runningSince = since;
+        }
+        definition.history().add(next.word(), before, next, why);
+    }
+
+    private void note(String what, String why) {
+        definition.history().add(what, life.state(), life.state(), why);
+    }
+
+    private Status status() {
+        return new Status(definition.name(), life.state(), since, cause, run, restartAt);
+    }
+
+    private Behavior<Command> refuse(ActorRef<StatusReply<Status>> replyTo, String why) {
+        replyTo.tell(StatusReply.error("VM " + definition.name() + ": " + why));
+        return this;
+    }
+
+    private static String sentence(Throwable failure) {
+        var cause = failure;
+        while (cause instanceof CompletionException && cause.getCause() != null) {
+            cause = cause.getCause();
+        }
+        return cause instanceof GuestException && cause.getMessage() != null ? cause.getMessage() : cause.toString();
+    }
+
+    private static String words(Duration time) {
+        return Amounts.duration(time);
+    }
+
+    private record RunWatcher(ActorRef<Command> self, int run) implements Guest.Watcher {
+        @Override
+        public void exited(Guest.Exit exit) {
+            self.tell(new Exited(run, exit));
+        }
+
+        @Override
+        public void paused(String cause) {
+            self.tell(new PausedItself(run, cause));
+        }
+
+        @Override
+        public void resumed(String cause) {
+            self.tell(new ResumedItself(run, cause));
+        }
+
+        @Override
+        public void noted(String what, String cause) {
+            self.tell(new Noted(run, what, cause));
+        }
+    }
+}

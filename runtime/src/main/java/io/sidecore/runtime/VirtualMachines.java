@@ -1,0 +1,246 @@
+package io.sidecore.runtime;
+
+import io.sidecore.actors.vm.Guest;
+import io.sidecore.actors.vm.GuestProgram;
+import io.sidecore.actors.vm.History;
+import io.sidecore.actors.vm.VirtualMachine;
+import io.sidecore.conf.GuestSettings;
+import io.sidecore.conf.Names;
+import io.sidecore.conf.VmSettings;
+import io.sidecore.runtime.guest.GuestPlace;
+import io.sidecore.runtime.guest.Spawner;
+import io.sidecore.runtime.guest.qemu.QemuGuest;
+import io.sidecore.runtime.vm.Console;
+import io.sidecore.runtime.vm.VmHistory;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
+import org.apache.pekko.actor.typed.ActorRef;
+import org.apache.pekko.actor.typed.ActorSystem;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.slf4j.event.Level;
+
+/** The virtual machines of a host, which come and go while it runs. Methods may wait and are not for a loop or an actor; safe for all threads. */
+public final class VirtualMachines {
+    private static final Logger LOG = LoggerFactory.getLogger(VirtualMachines.class);
+
+    /** How long the histories may take to be written when the host stops. */
+    private static final Duration PATIENCE = Duration.ofSeconds(10);
+
+    /** Makes the actor of a VM. */
+    @FunctionalInterface
+    interface Spawning {
+        ActorRef<VirtualMachine.Command> spawn(VirtualMachine.Definition definition);
+    }
+
+    private final Sidecore host;
+    private final Spawning spawning;
+    private final Supplier<ActorSystem<?>> system;
+    private final HostEvents events;
+    private final Path folder;
+    private final String run = "%08x".formatted(System.nanoTime() & 0xffffffffL);
+    private final ExecutorService historian = Executors.newSingleThreadExecutor(
+            Thread.ofVirtual().name("sidecore-history").factory());
+    private final Map<String, VmHandle> all = new ConcurrentSkipListMap<>();
+    private final Map<String, Guest> running = new ConcurrentHashMap<>();
+    private @Nullable Spawner spawner;
+    private boolean stopping;
+
+    VirtualMachines(
+            Sidecore host, Spawning spawning, Supplier<ActorSystem<?>> system, HostEvents events, Path dataDirectory) {
+        this.host = host;
+        this.spawning = spawning;
+        this.system = system;
+        this.events = events;
+        this.folder = dataDirectory.resolve("vms");
+    }
+
+    /**
+     * Defines one; it does not run yet.
+     *
+     * @throws HostException if there is one of this name, none can have it, or it needs a volume that there is not
+     */
+    public VmHandle create(String name, VmSettings settings) {
+        return create(name, settings, Optional.empty());
+    }
+
+    /**
+     * Defines one whose guest is a program of the caller's own making; each run has another one.
+     *
+     * @param settings with a guest of type java, whose class is not looked for
+     * @throws HostException as above
+     */
+    public VmHandle create(String name, VmSettings settings, Supplier<GuestProgram> program) {
+        return create(name, settings, Optional.of(program));
+    }
+
+    private synchronized VmHandle create(String name, VmSettings settings, Optional<Supplier<GuestProgram>> program) {
+        if (stopping) {
+            throw new HostException("the host is stopping, or has stopped");
+        }
+        if (!Names.isName(name)) {
+            throw new HostException("VM '" + name + "': expected " + Names.EXPECTED);
+        }
+        if (all.containsKey(name)) {
+            throw new HostException("there is a VM " + name + " already");
+        }
+        for (var disk : settings.disks()) {
+            if (host.volume(disk.volume()).isEmpty()) {
+                throw new HostException("VM " + name + ": there is no volume " + disk.volume());
+            }
+        }
+        var history = new VmHistory(folder.resolve(name), name, run, InstantSource.system(), historian);
+        var console = new Console();
+        var definition = new VirtualMachine.Definition(
+                name, settings, () -> guest(name, settings, console, program), told(name, history));
+        var handle = new VmHandle(name, settings, spawning.spawn(definition), system.get(), console, history);
+        all.put(name, handle);
+        history.add(
+                "defined",
+                "",
+                VirtualMachine.State.DEFINED.word(),
+                settings.guest().type());
+        events.add("vm", name, "created", settings.guest().type());
+        return handle;
+    }
+
+    private History told(String name, VmHistory history) {
+        return (what, from, to, cause) -> {
+            history.add(what, from.word(), to.word(), cause);
+            events.add("vm", name, what, cause);
+            var line = LOG.atLevel(to == VirtualMachine.State.FAILED && from != to ? Level.WARN : Level.INFO)
+                    .addKeyValue("vm", name);
+            line.log("VM {}: {}{}", name, what, cause.isEmpty() ? "" : ": " + cause);
+        };
+    }
+
+    private Guest guest(String name, VmSettings settings, Console console, Optional<Supplier<GuestProgram>> program) {
+        var place = new GuestPlace(name, folder.resolve(name).resolve("run"), host, console);
+        var guest = switch (settings.guest()) {
+            case GuestSettings.Qemu qemu -> new QemuGuest(place, qemu, settings, spawner(), host.guestCores());
+            case GuestSettings.Wasm wasm -> throw new HostException("wasm");
+            case GuestSettings.Java java -> throw new HostException("java");
+        };
+        running.put(name, guest);
+        return guest;
+    }
+
+    /** Its thread is there for those hosts only that need one. */
+    private synchronized Spawner spawner() {
+        if (spawner == null) {
+            spawner = new Spawner();
+        }
+        return spawner;
+    }
+
+    /** One of them. */
+    public Optional<VmHandle> vm(String name) {
+        return Optional.ofNullable(all.get(name));
+    }
+
+    /** All of them, by name. */
+    public Map<String, VmHandle> vms() {
+        return new LinkedHashMap<>(all);
+    }
+
+    /**
+     * Takes a picture of a VM's screen, as a PNG file.
+     *
+     * @throws HostException if there is no such VM, or it has no screen
+     */
+    public CompletionStage<Void> screenshot(String name, Path file) {
+        return running.get(name) instanceof QemuGuest qemu
+                ? qemu.screenshot(file)
+                : CompletableFuture.failedFuture(
+                        new HostException("VM " + name + " has no screen: only a QEMU guest that runs may have one"));
+    }
+
+    /**
+     * Forgets one, its history and its snapshots too. Its volumes stay.
+     *
+     * @throws HostException if there is no such VM, it runs, or its files cannot be removed
+     */
+    public synchronized void delete(String name) {
+        var vm = all.get(name);
+        if (vm == null) {
+            throw new HostException("there is no VM " + name);
+        }
+        HostActors.await(vm.forget(), "VM " + name);
+        all.remove(name);
+        running.remove(name);
+        vm.console().close();
+        vm.history().flush();
+        try {
+            remove(folder.resolve(name));
+        } catch (IOException e) {
+            throw new HostException("VM " + name + " is deleted, but its files are not: " + e.getMessage(), e);
+        }
+        events.add("vm", name, "deleted", "");
+    }
+
+    private static void remove(Path folder) throws IOException {
+        if (Files.exists(folder)) {
+            try (var files = Files.walk(folder)) {
+                for (var file : files.sorted(Comparator.reverseOrder()).toList()) {
+                    Files.delete(file);
+                }
+            }
+        }
+    }
+
+    /** The cores for guests are others now. */
+    void place(List<Integer> cores) {
+        all.values().forEach(vm -> vm.place(cores));
+    }
+
+    /** Starts those that are to be there when the host is; does not wait until they run. What fails is in their history. */
+    void autostart() {
+        all.values().stream()
+                .filter(vm -> vm.settings().autostart())
+                .forEach(vm -> vm.start("the host has started").exceptionally(e -> {
+                    LOG.debug("VM {} did not start", vm.name(), e);
+                    return null;
+                }));
+    }
+
+    /** Asks all guests to end, each as long as its stop-timeout, and then ends them. */
+    void close() throws InterruptedException {
+        List<VmHandle> left;
+        synchronized (this) {
+            stopping = true;
+            left = new ArrayList<>(all.values());
+        }
+        var ended = left.stream()
+                .map(vm -> vm.stop("the host is stopping").toCompletableFuture())
+                .toArray(CompletableFuture[]::new);
+        CompletableFuture.allOf(ended).exceptionally(e -> null).join();
+        left.forEach(vm -> vm.console().close());
+        synchronized (this) {
+            if (spawner != null) {
+                spawner.close();
+            }
+        }
+        historian.shutdown();
+        if (!historian.awaitTermination(PATIENCE.toSeconds(), TimeUnit.SECONDS)) {
+            LOG.warn("not all histories of VMs are written");
+        }
+    }
+}

@@ -1,0 +1,638 @@
+package io.sidecore.runtime.guest.qemu;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.sidecore.actors.vm.Guest;
+import io.sidecore.actors.vm.GuestException;
+import io.sidecore.conf.Amounts;
+import io.sidecore.conf.GuestSettings;
+import io.sidecore.conf.VmSettings;
+import io.sidecore.devices.linux.Affinity;
+import io.sidecore.devices.nbd.NbdExport;
+import io.sidecore.devices.nbd.NbdListener;
+import io.sidecore.runtime.StorageService.Held;
+import io.sidecore.runtime.guest.GuestDisks;
+import io.sidecore.runtime.guest.GuestPlace;
+import io.sidecore.runtime.guest.Spawner;
+import io.sidecore.runtime.guest.UnixListener;
+import io.sidecore.runtime.transfer.VolumeFiles;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.Channels;
+import java.nio.channels.SocketChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One run of a machine that QEMU makes. Whatever becomes of QEMU (it refuses its arguments, dies, hangs, is killed), its end is noticed, explained and cleared away; it does not outlive the host.
+ */
+public final class QemuGuest implements Guest {
+    private static final Logger LOG = LoggerFactory.getLogger(QemuGuest.class);
+
+    private static final String PID_FILE = "qemu.pid";
+    private static final String STATE_FILE = "machine.state";
+    private static final String MIGRATION_SOCKET = "state.sock";
+    private static final Duration HEARTBEAT = Duration.ofSeconds(2);
+    private static final Duration PATIENCE = Duration.ofSeconds(10);
+    /** Two connections would do: one, and one that takes its place after it broke. */
+    private static final int MAX_CONNECTIONS = 8;
+
+    private final GuestPlace place;
+    private final GuestSettings.Qemu settings;
+    private final VmSettings vm;
+    private final Spawner spawner;
+    private final Affinity affinity = Affinity.ofThisMachine();
+    private final Deque<AutoCloseable> resources = new ArrayDeque<>();
+    private final StderrTail errors = new StderrTail();
+
+    private volatile List<Integer> cores;
+    private volatile @Nullable Watcher watcher;
+    private volatile @Nullable Process process;
+    private volatile @Nullable Qmp qmp;
+    private volatile @Nullable GuestDisks disks;
+    private volatile @Nullable String killed;
+    /** What QEMU has said of the machine's end: the reason of a SHUTDOWN, or that the guest has panicked. */
+    private volatile @Nullable Exit said;
+    /** Whether it stands still because somebody here wants it to. */
+    private volatile boolean pausing;
+
+    private volatile boolean running;
+
+    /** @param cores on which its virtual CPUs run */
+    public QemuGuest(
+            GuestPlace place, GuestSettings.Qemu settings, VmSettings vm, Spawner spawner, List<Integer> cores) {
+        this.place = place;
+        this.settings = settings;
+        this.vm = vm;
+        this.spawner = spawner;
+        this.cores = cores;
+    }
+
+    private static <T> CompletableFuture<T> aside(String name, Callable<T> work) {
+        var done = new CompletableFuture<T>();
+        Thread.ofVirtual().name("sidecore-qemu-" + name).start(() -> {
+            try {
+                done.complete(work.call());
+            } catch (Throwable e) {
+                done.completeExceptionally(e);
+            }
+        });
+        return done;
+    }
+
+    // --- start
+
+    @Override
+    public CompletionStage<Void> start(Watcher told, Optional<Path> snapshot) {
+        watcher = told;
+        return aside("start", () -> {
+            try {
+                started(told, snapshot);
+                return null;
+            } catch (Exception | Error e) {
+                throw failedToStart(e);
+            }
+        });
+    }
+
+    private void started(Watcher told, Optional<Path> snapshot) throws Exception {
+        var program = Spawner.found(settings.program())
+                .orElseThrow(
+                        () -> new GuestException(
+                                settings.program()
+                                        + " is not installed: install QEMU (Debian: apt install qemu-system-x86), or set guest.program to where it is"));
+        refuseMissing("kernel", settings.kernel());
+        refuseMissing("initrd", settings.initrd());
+        var accelerator = Accelerator.choose(settings.accelerator(), program);
+        told.noted("accelerator", accelerator.sentence());
+        prepareFolder();
+        snapshot.ifPresent(folder -> GuestDisks.restore(new VolumeFiles(place.host()), vm.disks(), folder));
+        var held = GuestDisks.attach(place.host().storage(), place.vm(), vm.disks());
+        disks = held;
+        serveDisks(held.held());
+        var qmpSocket = keep(UnixListener.bind(place.folder().resolve(QemuCommand.QMP_SOCKET)));
+        var consoleSocket = keep(UnixListener.bind(place.folder().resolve(QemuCommand.CONSOLE_SOCKET)));
+        var command = new QemuCommand(
+                place.vm(),
+                settings,
+                program.toString(),
+                accelerator.kvm(),
+                held.held().stream().map(QemuGuest::volume).toList(),
+                held.held().stream()
+                        .filter(one -> one.attachment().readOnly())
+                        .map(QemuGuest::volume)
+                        .toList(),
+                firmware(),
+                snapshot.isPresent());
+        refuseKilled();
+        var started = spawner.start(command.arguments(), place.folder(), nice());
+        process = started;
+        errors.read(started);
+        var _ = started.onExit().thenRun(() -> ended(started, qmpSocket, consoleSocket));
+        Files.writeString(place.folder().resolve(PID_FILE), started.pid() + "\n");
+        if (killed != null) {
+            started.destroyForcibly();
+        }
+        serveConsole(consoleSocket.acceptOne());
+        var monitor = new Qmp(qmpSocket.acceptOne(), this::heard);
+        qmp = monitor;
+        keep(monitor);
+        await(monitor.negotiate());
+        if (snapshot.isPresent()) {
+            load(monitor, snapshot.get());
+        }
+        pin(monitor);
+        running = true;
+        await(monitor.ask("cont"));
+        if (!spawner.endsWithTheHost()) {
+            told.noted("warning", "there is no setpriv here: QEMU will outlive a host that is killed");
+        }
+        Thread.ofVirtual().name("sidecore-qemu-heartbeat").start(() -> beat(monitor, started));
+    }
+
+    private void refuseKilled() {
+        var why = killed;
+        if (why != null) {
+            throw new GuestException(why);
+        }
+    }
+
+    private static void refuseMissing(String what, Optional<Path> file) {
+        file.filter(path -> !Files.isReadable(path)).ifPresent(path -> {
+            throw new GuestException(
+                    what + " " + path + (Files.exists(path) ? ": the file cannot be read" : ": there is no such file"));
+        });
+    }
+
+    private Optional<Path> firmware() {
+        return settings.kernel().isPresent() || settings.firmware() == GuestSettings.Firmware.BIOS
+                ? Optional.empty()
+                : Optional.of(Firmware.uefi());
+    }
+
+    private static String volume(Held held) {
+        return held.attachment().volume().name();
+    }
+
+    private int nice() {
+        return (int) Math.clamp(Math.round(-Math.log(vm.weight() / 100.0) / Math.log(1.25)), -20, 19);
+    }
+
+    /** What a killed host has left there is removed, its QEMU included if the kernel has not killed it yet. */
+    private void prepareFolder() throws IOException, InterruptedException {
+        Files.createDirectories(
+                place.folder(), PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+        LeftOver.end(place.folder().resolve(PID_FILE), "guest=" + place.vm());
+        try (var files = Files.list(place.folder())) {
+            for (var file : files.toList()) {
+                Files.deleteIfExists(file);
+            }
+        }
+    }
+
+    private void serveDisks(List<Held> held) throws IOException {
+        if (held.isEmpty()) {
+            return;
+        }
+        var vifs = new HashMap<String, Held>();
+        var exports = new ArrayList<NbdExport>();
+        for (var one : held) {
+            vifs.put(volume(one), one);
+            exports.add(NbdExport.of(volume(one), one.attachment()));
+        }
+        var socket = keep(UnixListener.bind(place.folder().resolve(QemuCommand.DISKS_SOCKET)));
+        var listener = keep(new NbdListener(
+                place.host().loops().shared(),
+                new NbdListener.Service(exports, held.size() * MAX_CONNECTIONS, PATIENCE),
+                place.host().slabs(),
+                (export, connection) -> {
+                    var vif = vifs.get(export.name());
+                    assert vif != null : export;
+                    vif.vif().connect(connection);
+                }));
+        listener.listen(socket.channel());
+    }
+
+    private void serveConsole(SocketChannel channel) {
+        keep(channel);
+        var attachment = place.console().attach(bytes -> {
+            for (var typed = ByteBuffer.wrap(bytes); typed.hasRemaining(); ) {
+                channel.write(typed);
+            }
+        });
+        keep(attachment::close);
+        Thread.ofVirtual().name("sidecore-qemu-console").start(() -> {
+            var bytes = new byte[4096];
+            try (var in = Channels.newInputStream(channel)) {
+                for (int n; (n = in.read(bytes)) > 0; ) {
+                    place.console().written(bytes, 0, n);
+                }
+            } catch (IOException gone) {
+                LOG.debug("VM {}: its console ended: {}", place.vm(), gone.getMessage());
+            }
+        });
+    }
+
+    private <T extends AutoCloseable> T keep(T resource) {
+        synchronized (resources) {
+            resources.push(resource);
+        }
+        return resource;
+    }
+
+    /** Why it could not be started; nothing of it is left afterwards. */
+    private RuntimeException failedToStart(Throwable why) {
+        var begun = process;
+        if (begun != null) {
+            begun.destroyForcibly();
+            try {
+                begun.waitFor(PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }
+        release("the VM did not start");
+        var reason = killed;
+        if (reason != null) {
+            return new GuestException(reason, why);
+        }
+        if (begun != null && !running && !begun.isAlive()) {
+            return new GuestException("QEMU did not start: " + errors.lastOr("exit code " + begun.exitValue()), why);
+        }
+        return why instanceof GuestException known
+                ? known
+                : new GuestException("QEMU could not be started: " + why.getMessage(), why);
+    }
+
+    // --- the end
+
+    /** The process is gone. */
+    private void ended(Process of, UnixListener qmpSocket, UnixListener consoleSocket) {
+        // Who waits there for its call waits no longer.
+        close(qmpSocket);
+        close(consoleSocket);
+        if (running) {
+            Thread.ofVirtual().name("sidecore-qemu-end").start(() -> {
+                errors.finish();
+                var how = exit(of);
+                release(how.cause());
+                watcher().exited(how);
+            });
+        }
+    }
+
+    private Watcher watcher() {
+        var told = watcher;
+        assert told != null : place;
+        return told;
+    }
+
+    private Exit exit(Process of) {
+        var why = killed;
+        if (why != null) {
+            return new Exit(false, why);
+        }
+        var reason = said;
+        if (reason != null) {
+            return reason;
+        }
+        var code = of.exitValue();
+        var signal = code > 128 ? code - 128 : 0;
+        return new Exit(
+                false,
+                switch (signal) {
+                    case 0 -> "QEMU ended with code " + code + errors.last(": ");
+                    case 9 ->
+                        "QEMU was killed (signal 9), by somebody or by the kernel for want of memory"
+                                + errors.last("; it had said: ");
+                    default -> "QEMU died of signal " + signal + errors.last("; it had said: ");
+                });
+    }
+
+    /** Everything but the process. */
+    private void release(String reason) {
+        while (true) {
+            AutoCloseable next;
+            synchronized (resources) {
+                next = resources.poll();
+            }
+            if (next == null) {
+                break;
+            }
+            close(next);
+        }
+        var held = disks;
+        if (held != null) {
+            held.leave(reason)
+                    .exceptionally(e -> {
+                        LOG.warn("VM {}: its disks could not be let go", place.vm(), e);
+                        return null;
+                    })
+                    .join();
+        }
+        try {
+            Files.deleteIfExists(place.folder().resolve(PID_FILE));
+            Files.deleteIfExists(place.folder());
+        } catch (IOException e) {
+            LOG.warn("VM {}: its folder {} could not be removed: {}", place.vm(), place.folder(), e.getMessage());
+        }
+    }
+
+    private void close(AutoCloseable resource) {
+        try {
+            resource.close();
+        } catch (Exception e) {
+            LOG.warn("VM {}: letting go of {} failed: {}", place.vm(), resource, e.getMessage());
+        }
+    }
+
+    // --- what QEMU says
+
+    /** Source: QEMU QMP Reference Manual, "Run state control" and "Block I/O events". */
+    private void heard(JsonNode message) {
+        var data = message.path("data");
+        switch (message.path("event").asText()) {
+            case "SHUTDOWN" -> {
+                if (said == null) {
+                    said = shutdown(data.path("reason").asText());
+                }
+            }
+            case "GUEST_PANICKED" -> {
+                said = new Exit(false, "the guest's kernel panicked; its console says why");
+                watcher().noted("panicked", "the guest's kernel panicked");
+            }
+            case "RESET" -> {
+                if (data.path("guest").asBoolean()) {
+                    watcher().noted("reset", "the guest has started anew");
+                }
+            }
+            case "STOP" -> {
+                if (running && !pausing) {
+                    watcher().paused(ioError.isEmpty() ? "QEMU has paused it" : ioError);
+                }
+            }
+            case "RESUME" -> {
+                if (running && !pausing) {
+                    watcher().resumed("QEMU has resumed it");
+                }
+            }
+            case "BLOCK_IO_ERROR" -> blockError(data);
+            default -> LOG.debug("VM {}: QEMU says {}", place.vm(), message);
+        }
+    }
+
+    private volatile String ioError = "";
+
+    private void blockError(JsonNode data) {
+        ioError = "disk %s: %s failed: %s"
+                .formatted(
+                        diskName(data.path("node-name").asText()),
+                        data.path("operation").asText(),
+                        data.path("nospace").asBoolean()
+                                ? "no space; give it some and resume the VM"
+                                : data.path("reason").asText());
+        if (data.path("action").asText().equals("stop")) {
+            watcher().noted("disk-error", ioError);
+        }
+    }
+
+    private String diskName(String node) {
+        try {
+            return vm.disks().get(Integer.parseInt(node.replace("disk", ""))).volume();
+        } catch (NumberFormatException | IndexOutOfBoundsException unknown) {
+            return node;
+        }
+    }
+
+    private static Exit shutdown(String reason) {
+        return switch (reason) {
+            case "guest-shutdown" -> new Exit(true, "the guest powered itself off");
+            case "guest-reset" -> new Exit(true, "the guest asked for a reset, and its QEMU ends then");
+            case "guest-panic" -> new Exit(false, "the guest's kernel panicked; its console says why");
+            case "host-qmp-quit" -> new Exit(true, "QEMU was told to quit");
+            case "host-signal" -> new Exit(false, "QEMU was ended by a signal from outside");
+            default -> new Exit(false, "QEMU shut down: " + reason);
+        };
+    }
+
+    /** Notices a QEMU that is there and does not answer. */
+    private void beat(Qmp monitor, Process of) {
+        try {
+            while (!of.waitFor(HEARTBEAT.toMillis(), TimeUnit.MILLISECONDS)) {
+                try {
+                    monitor.ask("query-status").get(settings.hangTimeout().toMillis(), TimeUnit.MILLISECONDS);
+                } catch (TimeoutException e) {
+                    kill("QEMU did not answer for " + Amounts.duration(settings.hangTimeout())
+                            + " (stopped from outside, or hung) and was killed");
+                    return;
+                } catch (ExecutionException e) {
+                    LOG.debug(
+                            "VM {}: no heartbeat: {}", place.vm(), e.getCause().getMessage());
+                }
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    // --- what is done to it
+
+    private Qmp monitor() {
+        var monitor = qmp;
+        if (monitor == null) {
+            throw new GuestException("QEMU cannot be told anything yet");
+        }
+        return monitor;
+    }
+
+    private static <T> T await(CompletableFuture<T> answer) throws InterruptedException {
+        try {
+            return answer.get();
+        } catch (ExecutionException e) {
+            throw new GuestException(String.valueOf(e.getCause().getMessage()), e.getCause());
+        }
+    }
+
+    private static CompletionStage<Void> explained(CompletableFuture<JsonNode> answer) {
+        return answer.handle((done, failure) -> {
+            if (failure != null) {
+                var cause = failure instanceof CompletionException && failure.getCause() != null
+                        ? failure.getCause()
+                        : failure;
+                throw new GuestException(String.valueOf(cause.getMessage()), cause);
+            }
+            return null;
+        });
+    }
+
+    @Override
+    public CompletionStage<Void> stop() {
+        said = new Exit(true, "the guest ended when it was asked to");
+        return explained(monitor().ask("system_powerdown"));
+    }
+
+    @Override
+    public void kill(String cause) {
+        killed = cause;
+        var running = process;
+        if (running != null) {
+            running.destroyForcibly();
+        }
+    }
+
+    @Override
+    public CompletionStage<Void> pause() {
+        pausing = true;
+        return explained(monitor().ask("stop"));
+    }
+
+    @Override
+    public CompletionStage<Void> resume() {
+        ioError = "";
+        return explained(monitor().ask("cont").thenApply(done -> {
+            pausing = false;
+            return done;
+        }));
+    }
+
+    @Override
+    public void place(List<Integer> on) {
+        cores = on;
+        var monitor = qmp;
+        if (running && monitor != null) {
+            aside("pin", () -> {
+                pin(monitor);
+                return null;
+            });
+        }
+    }
+
+    /** The threads that are its virtual CPUs go to the cores for guests, and no other thread of QEMU's does. */
+    private void pin(Qmp monitor) throws InterruptedException {
+        var on = cores;
+        if (on.isEmpty()) {
+            return;
+        }
+        for (var cpu : await(monitor.ask("query-cpus-fast"))) {
+            affinity.pinThread(cpu.path("thread-id").asInt(), on)
+                    .ifPresent(why -> watcher().noted("warning", "its virtual CPU is not pinned: " + why));
+        }
+    }
+
+    @Override
+    public CompletionStage<Statistics> statistics() {
+        var of = process;
+        if (of == null) {
+            return CompletableFuture.failedFuture(new GuestException("QEMU does not run yet"));
+        }
+        return aside(
+                "statistics",
+                () -> ProcessAccount.of(
+                        of.pid(), cores.stream().map(String::valueOf).collect(Collectors.joining(","))));
+    }
+
+    /** Takes a picture of its screen, as a PNG file. */
+    public CompletionStage<Void> screenshot(Path file) {
+        if (!settings.screen()) {
+            return CompletableFuture.failedFuture(
+                    new GuestException("it has no screen; set guest.screen = true and start it again"));
+        }
+        return explained(monitor()
+                .ask("screendump", Map.of("filename", file.toAbsolutePath().toString(), "format", "png")));
+    }
+
+    // --- snapshots: the machine's state as QEMU would send it to another host, and the disks beside it
+
+    @Override
+    public CompletionStage<Void> snapshot(Path folder) {
+        return aside("snapshot", () -> {
+            var monitor = monitor();
+            var held = disks;
+            assert held != null : place;
+            var wasPaused = pausing
+                    || !await(monitor.ask("query-status")).path("running").asBoolean();
+            pausing = true;
+            try {
+                await(monitor.ask("stop"));
+                store(monitor, folder.resolve(STATE_FILE));
+                held.save(new VolumeFiles(place.host()), folder);
+            } finally {
+                if (!wasPaused) {
+                    await(monitor.ask("cont"));
+                    pausing = false;
+                }
+            }
+            return null;
+        });
+    }
+
+    private void store(Qmp monitor, Path file) throws Exception {
+        try (var socket = UnixListener.bind(place.folder().resolve(MIGRATION_SOCKET))) {
+            await(monitor.ask("migrate-set-parameters", Map.of("max-bandwidth", Long.MAX_VALUE / 2)));
+            await(monitor.ask("migrate", Map.of("uri", "unix:" + MIGRATION_SOCKET)));
+            try (var from = socket.acceptOne();
+                    var to = Files.newByteChannel(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+                var buffer = ByteBuffer.allocateDirect(1 << 20);
+                while (from.read(buffer.clear()) >= 0) {
+                    for (buffer.flip(); buffer.hasRemaining(); ) {
+                        to.write(buffer);
+                    }
+                }
+            }
+        }
+        awaitMigration(monitor);
+    }
+
+    private void load(Qmp monitor, Path folder) throws Exception {
+        var file = folder.resolve(STATE_FILE);
+        var socket = place.folder().resolve(MIGRATION_SOCKET);
+        await(monitor.ask("migrate-incoming", Map.of("uri", "unix:" + MIGRATION_SOCKET)));
+        try (var from = Files.newByteChannel(file);
+                var to = SocketChannel.open(java.net.UnixDomainSocketAddress.of(socket))) {
+            var buffer = ByteBuffer.allocateDirect(1 << 20);
+            while (from.read(buffer.clear()) >= 0) {
+                for (buffer.flip(); buffer.hasRemaining(); ) {
+                    to.write(buffer);
+                }
+            }
+        } finally {
+            Files.deleteIfExists(socket);
+        }
+        awaitMigration(monitor);
+    }
+
+    private static void awaitMigration(Qmp monitor) throws InterruptedException {
+        while (true) {
+            var migration = await(monitor.ask("query-migrate"));
+            switch (migration.path("status").asText()) {
+                case "completed" -> {
+                    return;
+                }
+                case "failed", "cancelled" ->
+                    throw new GuestException("QEMU could not save or load the machine: "
+                            + migration.path("error-desc").asText("it does not say why"));
+                default -> Thread.sleep(20);
+            }
+        }
+    }
+}

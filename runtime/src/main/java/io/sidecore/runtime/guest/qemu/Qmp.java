@@ -1,0 +1,154 @@
+package io.sidecore.runtime.guest.qemu;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.io.BufferedInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.channels.Channels;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
+
+/**
+ * The QEMU Machine Protocol on a connected socket: commands are answered, events are told as they come. Safe for all threads.
+ *
+ * <p>Source: QEMU Machine Protocol Specification (qemu.org/docs/master/interop/qmp-spec.html).
+ */
+final class Qmp implements AutoCloseable {
+    /** Bytes of a message of QEMU's, at most. */
+    private static final int LONGEST = 4 << 20;
+
+    private static final JsonMapper JSON = new JsonMapper();
+
+    private final SocketChannel channel;
+    private final Consumer<JsonNode> events;
+    private final AtomicLong number = new AtomicLong();
+    private final Map<Long, CompletableFuture<JsonNode>> asked = new ConcurrentHashMap<>();
+    private final CompletableFuture<JsonNode> greeting = new CompletableFuture<>();
+    private final Object writing = new Object();
+    private volatile boolean ended;
+
+    /** @param events told of events, in order, on the thread that reads; it must not ask and wait */
+    Qmp(SocketChannel channel, Consumer<JsonNode> events) {
+        this.channel = channel;
+        this.events = events;
+        Thread.ofVirtual().name("sidecore-qmp").start(this::read);
+    }
+
+    /** Completed when commands can be given. */
+    CompletableFuture<JsonNode> negotiate() {
+        return greeting.thenCompose(greeted -> ask("qmp_capabilities"));
+    }
+
+    /** Asks; the answer is what QEMU returns. Fails with a {@link QmpException}. */
+    CompletableFuture<JsonNode> ask(String command) {
+        return ask(command, Map.of());
+    }
+
+    CompletableFuture<JsonNode> ask(String command, Map<String, ?> arguments) {
+        var id = number.incrementAndGet();
+        var answer = new CompletableFuture<JsonNode>();
+        asked.put(id, answer);
+        try {
+            var message = arguments.isEmpty()
+                    ? Map.of("execute", command, "id", id)
+                    : Map.of("execute", command, "arguments", arguments, "id", id);
+            write(JSON.writeValueAsBytes(message));
+        } catch (IOException e) {
+            answer.completeExceptionally(
+                    new QmpException("QEMU cannot be told to " + command + ": " + e.getMessage(), e));
+        }
+        if (ended) {
+            // Nobody would answer it.
+            refuseAll();
+        }
+        var _ = answer.whenComplete((done, failure) -> asked.remove(id));
+        return answer;
+    }
+
+    private void write(byte[] message) throws IOException {
+        var buffer = ByteBuffer.allocate(message.length + 1)
+                .put(message)
+                .put((byte) '\n')
+                .flip();
+        synchronized (writing) {
+            while (buffer.hasRemaining()) {
+                channel.write(buffer);
+            }
+        }
+    }
+
+    private void read() {
+        try (InputStream in = new BufferedInputStream(Channels.newInputStream(channel))) {
+            var line = new ByteArrayOutputStream();
+            for (int b; (b = in.read()) >= 0; ) {
+                if (b == '\n') {
+                    heard(line.toString(StandardCharsets.UTF_8));
+                    line.reset();
+                } else if (line.size() == LONGEST) {
+                    throw new IOException("a message of QEMU's is longer than " + LONGEST + " bytes");
+                } else {
+                    line.write(b);
+                }
+            }
+        } catch (IOException gone) {
+            // It ended, or was closed: whoever asks is told.
+        } finally {
+            ended = true;
+            refuseAll();
+            closeSilent();
+        }
+    }
+
+    private void heard(String line) throws IOException {
+        JsonNode message;
+        try {
+            message = JSON.readTree(line);
+        } catch (JsonProcessingException e) {
+            throw new IOException("QEMU said something that is no JSON: " + e.getOriginalMessage(), e);
+        }
+        if (message.has("QMP")) {
+            greeting.complete(message.get("QMP"));
+        } else if (message.has("event")) {
+            events.accept(message);
+        } else {
+            var answer = asked.get(message.path("id").asLong());
+            if (answer == null) {
+                return;
+            }
+            if (message.has("error")) {
+                answer.completeExceptionally(new QmpException(
+                        "QEMU refuses: " + message.get("error").path("desc").asText()));
+            } else {
+                answer.complete(message.path("return"));
+            }
+        }
+    }
+
+    private void refuseAll() {
+        var gone = new QmpException("QEMU has ended");
+        greeting.completeExceptionally(gone);
+        asked.values().forEach(answer -> answer.completeExceptionally(gone));
+    }
+
+    private void closeSilent() {
+        try {
+            channel.close();
+        } catch (IOException e) {
+            // Nothing is lost with it.
+        }
+    }
+
+    @Override
+    public void close() {
+        closeSilent();
+    }
+}
