@@ -108,7 +108,7 @@ public final class Sidecore implements AutoCloseable {
      * @throws HostException if something of it cannot be served: what was started is stopped again
      */
     public static Sidecore start(Settings settings) {
-        return start(settings, storage -> List.of());
+        return start(settings, host -> List.of());
     }
 
     /**
@@ -121,7 +121,7 @@ public final class Sidecore implements AutoCloseable {
      * @throws HostException if something of it cannot be served: what was started is stopped again
      */
     public static Sidecore start(Settings settings, ActorSystem<?> system) {
-        return start(settings, system, storage -> List.of());
+        return start(settings, system, host -> List.of());
     }
 
     /**
@@ -131,17 +131,16 @@ public final class Sidecore implements AutoCloseable {
      * @param besides makes it when all that is declared is there, and before clients can connect; what it returns is added to the {@link #notes}
      * @throws HostException if something of it cannot be served: what was started is stopped again
      */
-    public static Sidecore start(Settings settings, Function<StorageService, List<String>> besides) {
+    public static Sidecore start(Settings settings, Function<Sidecore, List<String>> besides) {
         return new Sidecore(settings, Optional.empty()).started(besides);
     }
 
     /** Both: {@linkplain #start(Settings, ActorSystem) within a system} and {@linkplain #start(Settings, Function) something besides}. */
-    public static Sidecore start(
-            Settings settings, ActorSystem<?> system, Function<StorageService, List<String>> besides) {
+    public static Sidecore start(Settings settings, ActorSystem<?> system, Function<Sidecore, List<String>> besides) {
         return new Sidecore(settings, Optional.of(system)).started(besides);
     }
 
-    private Sidecore started(Function<StorageService, List<String>> besides) {
+    private Sidecore started(Function<Sidecore, List<String>> besides) {
         try {
             start(besides);
             return this;
@@ -151,7 +150,7 @@ public final class Sidecore implements AutoCloseable {
         }
     }
 
-    private void start(Function<StorageService, List<String>> besides) {
+    private void start(Function<Sidecore, List<String>> besides) {
         topology = Topology.ofThisMachine();
         settings.metrics().listen().ifPresent(this::serveMetrics);
         resources.push(slabs);
@@ -162,7 +161,7 @@ public final class Sidecore implements AutoCloseable {
         settings.nbd().ifPresent(nbd -> nbd.volumes().forEach(exported -> storage.export(exported, nbd.placement())));
         resources.push(vms::close);
         settings.vms().forEach(vms::create);
-        notes.addAll(besides.apply(storage));
+        notes.addAll(besides.apply(this));
         settings.nbd().ifPresent(this::serveNbd);
         vms.autostart();
         phase = Health.Phase.SERVING;

@@ -15,6 +15,9 @@ import io.sidecore.runtime.vm.VmHistory;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
@@ -24,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentSkipListMap;
@@ -44,6 +48,12 @@ public final class VirtualMachines {
 
     /** How long the histories may take to be written when the host stops. */
     private static final Duration PATIENCE = Duration.ofSeconds(10);
+
+    /** How the folder of a snapshot ends that is not complete. */
+    private static final String PART = ".part";
+
+    private static final FileAttribute<?> PRIVATE =
+            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
 
     /** Makes the actor of a VM. */
     @FunctionalInterface
@@ -194,6 +204,102 @@ public final class VirtualMachines {
             throw new HostException("VM " + name + " is deleted, but its files are not: " + e.getMessage(), e);
         }
         events.add("vm", name, "deleted", "");
+    }
+
+    // --- snapshots
+
+    /** The names of the snapshots of a VM. */
+    public List<String> snapshots(String name) {
+        var kept = snapshotsOf(name);
+        if (!Files.isDirectory(kept)) {
+            return List.of();
+        }
+        try (var all = Files.list(kept)) {
+            return all.map(path -> path.getFileName().toString())
+                    .filter(Names::isName)
+                    .filter(snapshot -> !snapshot.endsWith(PART))
+                    .sorted()
+                    .toList();
+        } catch (IOException e) {
+            throw new HostException("the snapshots of VM " + name + " cannot be listed: " + e.getMessage(), e);
+        }
+    }
+
+    private Path snapshotsOf(String name) {
+        return folder.resolve(name).resolve("snapshots");
+    }
+
+    private VmHandle existing(String name) {
+        return vm(name).orElseThrow(() -> new HostException("there is no VM " + name));
+    }
+
+    /**
+     * Keeps a VM as it is now, the contents of disks that it can write included. It stands still meanwhile. Waits until that is done.
+     *
+     * @throws HostException if there is a snapshot of this name, none can have it, or the VM cannot be kept so; there is nothing of it then
+     */
+    public void snapshot(String name, String snapshot, String cause) {
+        var vm = existing(name);
+        if (!Names.isName(snapshot) || snapshot.endsWith(PART)) {
+            throw new HostException("snapshot '" + snapshot + "': expected " + Names.EXPECTED);
+        }
+        var whole = snapshotsOf(name).resolve(snapshot);
+        var part = whole.resolveSibling(snapshot + PART);
+        try {
+            if (Files.exists(whole)) {
+                throw new HostException("VM " + name + " has a snapshot " + snapshot + " already");
+            }
+            remove(part);
+            Files.createDirectories(part, PRIVATE);
+            try {
+                joined(vm.snapshot(part, cause));
+                Files.move(part, whole, StandardCopyOption.ATOMIC_MOVE);
+            } finally {
+                remove(part);
+            }
+        } catch (IOException e) {
+            throw new HostException("snapshot " + snapshot + " of VM " + name + ": " + e.getMessage(), e);
+        }
+    }
+
+    /**
+     * Starts a VM as it was when the snapshot was taken; its disks have the contents of then. Waits until it runs.
+     *
+     * @throws HostException if there is no such snapshot, or the VM runs or cannot be started so
+     */
+    public void restore(String name, String snapshot, String cause) {
+        var vm = existing(name);
+        joined(vm.restore(existing(name, snapshot), cause + ", snapshot " + snapshot));
+    }
+
+    private Path existing(String name, String snapshot) {
+        var all = snapshots(name);
+        if (!all.contains(snapshot)) {
+            throw new HostException("VM " + name + " has no snapshot " + snapshot
+                    + (all.isEmpty() ? "" : "; it has " + String.join(", ", all)));
+        }
+        return snapshotsOf(name).resolve(snapshot);
+    }
+
+    /**
+     * Forgets a snapshot.
+     *
+     * @throws HostException if there is none of this name, or it cannot be removed
+     */
+    public void deleteSnapshot(String name, String snapshot) {
+        try {
+            remove(existing(name, snapshot));
+        } catch (IOException e) {
+            throw new HostException("snapshot " + snapshot + " of VM " + name + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static void joined(CompletionStage<?> stage) {
+        try {
+            stage.toCompletableFuture().join();
+        } catch (CompletionException e) {
+            throw new HostException(String.valueOf(e.getCause().getMessage()), e.getCause());
+        }
     }
 
     private static void remove(Path folder) throws IOException {

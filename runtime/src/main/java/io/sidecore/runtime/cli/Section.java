@@ -28,6 +28,14 @@ final class Section {
         return this;
     }
 
+    /** Sets a list, unless it is empty. */
+    Section put(String key, List<String> values) {
+        if (!values.isEmpty()) {
+            values.forEach(root.withArray("/" + key)::add);
+        }
+        return this;
+    }
+
     /** Sets what was written as {@code KEY=VALUE}, the value in HOCON. */
     Section putAll(List<String> settings) {
         for (var setting : settings) {

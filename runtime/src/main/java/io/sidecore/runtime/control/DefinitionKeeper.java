@@ -28,6 +28,14 @@ public interface DefinitionKeeper {
         public boolean exportDeleted(String name) {
             return false;
         }
+
+        @Override
+        public void vm(String name, Config section) {}
+
+        @Override
+        public boolean vmDeleted(String name) {
+            return false;
+        }
     };
 
     /** A volume was created: {@code sidecore.volumes.NAME}. */
@@ -44,4 +52,10 @@ public interface DefinitionKeeper {
 
     /** An export was deleted. Returns whether it was kept. */
     boolean exportDeleted(String name);
+
+    /** A VM was created: {@code sidecore.vms.NAME}. */
+    void vm(String name, Config section);
+
+    /** A VM was deleted. Returns whether it was kept. */
+    boolean vmDeleted(String name);
 }

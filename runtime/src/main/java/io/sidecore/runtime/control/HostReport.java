@@ -9,12 +9,16 @@ import io.sidecore.actors.vif.Latencies;
 import io.sidecore.actors.vif.Tally;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
+import io.sidecore.actors.vm.VirtualMachine;
 import io.sidecore.conf.StoreSettings;
+import io.sidecore.conf.VmSettings;
 import io.sidecore.devices.interpose.FaultInjector;
 import io.sidecore.devices.interpose.RateLimit;
 import io.sidecore.runtime.HostEvent;
 import io.sidecore.runtime.Sidecore;
 import io.sidecore.runtime.VifHandle;
+import io.sidecore.runtime.VmHandle;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -98,6 +102,23 @@ final class HostReport {
                         "path",
                         file.path().toAbsolutePath().normalize().toString());
         };
+    }
+
+    Views.VmView vm(VmHandle vm, VirtualMachine.Status status) {
+        var settings = vm.settings();
+        return new Views.VmView(
+                vm.name(),
+                status.state().word(),
+                status.since().toString(),
+                status.cause(),
+                settings.guest().type(),
+                settings.guest().memoryBytes(),
+                settings.disks().stream().map(VmSettings.Disk::volume).toList(),
+                status.starts(),
+                status.restartAt().map(Instant::toString).orElse(""),
+                settings.autostart(),
+                host.settings().vms().containsKey(vm.name()),
+                host.vms().snapshots(vm.name()));
     }
 
     List<Views.ExportView> exports() {

@@ -18,8 +18,11 @@ import io.sidecore.conf.NbdSettings.ExportedVolume;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.SettingsException;
 import io.sidecore.conf.StoreSettings.FileStore;
+import io.sidecore.conf.Surroundings;
+import io.sidecore.conf.VmSettings;
 import io.sidecore.conf.VolumeSettings;
 import io.sidecore.runtime.HostException;
+import io.sidecore.runtime.Sidecore;
 import io.sidecore.runtime.StorageService;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -32,12 +35,13 @@ import java.util.function.Predicate;
 import java.util.stream.Collectors;
 
 /**
- * Keeps definitions in a catalog: kinds {@code volume} and {@code export}, values the sections in JSON. What the configuration declares has the last word: a definition of the same name stays in the catalog and is not served. Methods wait for
+ * Keeps definitions in a catalog: kinds {@code volume}, {@code export} and {@code vm}, values the sections in JSON. What the configuration declares has the last word: a definition of the same name stays in the catalog and is not served. Methods wait for
  * the disk; not safe for several threads.
  */
 final class KeptDefinitions implements DefinitionKeeper {
     private static final String VOLUME = "volume";
     private static final String EXPORT = "export";
+    private static final String VM = "vm";
     private static final ConfigParseOptions JSON =
             ConfigParseOptions.defaults().setSyntax(ConfigSyntax.JSON).setOriginDescription("the catalog");
 
@@ -53,13 +57,17 @@ final class KeptDefinitions implements DefinitionKeeper {
     // --- at the start of a host
 
     /** Makes what is kept. What cannot be made stays kept, and does not hinder the rest: returns a sentence for each. */
-    List<String> restore(Settings settings, StorageService storage) {
+    List<String> restore(Settings settings, Sidecore host) {
+        var storage = host.storage();
         var sentences = new ArrayList<String>();
         for (var entry : await(catalog.list(VOLUME))) {
             restore(entry, settings.volumes()::containsKey, sentences, () -> restoreVolume(entry, settings, storage));
         }
         for (var entry : await(catalog.list(EXPORT))) {
             restore(entry, storage.exports()::containsKey, sentences, () -> restoreExport(entry, settings, storage));
+        }
+        for (var entry : await(catalog.list(VM))) {
+            restore(entry, settings.vms()::containsKey, sentences, () -> restoreVm(entry, host));
         }
         return sentences;
     }
@@ -111,6 +119,21 @@ final class KeptDefinitions implements DefinitionKeeper {
         storage.export(export, nbd.placement());
     }
 
+    private static void restoreVm(CatalogEntry entry, Sidecore host) {
+        host.vms().create(entry.key().name(), vm(entry.key().name(), section(entry), host));
+    }
+
+    /** Reads a VM's section. */
+    static VmSettings vm(String name, Config section, Sidecore host) {
+        return Definitions.vm(
+                name,
+                section,
+                host.storage().volumes().stream().map(Volume::name).toList(),
+                host.settings().dataDirectory(),
+                !host.loops().service().isEmpty(),
+                Surroundings.FILES);
+    }
+
     /** Reads an export's section. */
     static ExportedVolume export(Config section, StorageService storage) {
         return Definitions.export(
@@ -157,6 +180,16 @@ final class KeptDefinitions implements DefinitionKeeper {
     @Override
     public boolean exportDeleted(String name) {
         return forget(new CatalogKey(EXPORT, name));
+    }
+
+    @Override
+    public void vm(String name, Config section) {
+        keep(new CatalogKey(VM, name), section);
+    }
+
+    @Override
+    public boolean vmDeleted(String name) {
+        return forget(new CatalogKey(VM, name));
     }
 
     private void keep(CatalogKey key, Config section) {

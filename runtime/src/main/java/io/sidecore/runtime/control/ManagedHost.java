@@ -5,7 +5,6 @@ import io.sidecore.cluster.catalog.JournalCatalog;
 import io.sidecore.conf.Settings;
 import io.sidecore.runtime.HostException;
 import io.sidecore.runtime.Sidecore;
-import io.sidecore.runtime.StorageService;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
@@ -58,7 +57,7 @@ public final class ManagedHost implements AutoCloseable {
     }
 
     private static ManagedHost start(
-            Settings settings, BiFunction<Settings, Function<StorageService, List<String>>, Sidecore> starting) {
+            Settings settings, BiFunction<Settings, Function<Sidecore, List<String>>, Sidecore> starting) {
         var managed = new ManagedHost();
         try {
             managed.open(settings, starting);
@@ -69,14 +68,13 @@ public final class ManagedHost implements AutoCloseable {
         }
     }
 
-    private void open(
-            Settings settings, BiFunction<Settings, Function<StorageService, List<String>>, Sidecore> starting) {
+    private void open(Settings settings, BiFunction<Settings, Function<Sidecore, List<String>>, Sidecore> starting) {
         var claim = DataDirectory.claim(settings.dataDirectory());
         parts.push(claim);
         var catalog = catalog(claim);
         parts.push(catalog);
         var definitions = new KeptDefinitions(catalog);
-        host = starting.apply(settings, storage -> definitions.restore(settings, storage));
+        host = starting.apply(settings, made -> definitions.restore(settings, made));
         parts.push(host);
         operations = new Operations(host, definitions);
         parts.push(ControlServer.open(claim, operations));

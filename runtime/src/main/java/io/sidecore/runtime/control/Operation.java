@@ -72,10 +72,52 @@ public sealed interface Operation {
     /** Takes the interposer of this name out. */
     record RemoveInterposer(String vif, String interposer) implements Operation {}
 
+    /** Items are {@link Views.VmView}s. */
+    record ListVms() implements Operation {}
+
+    /** Answered by a {@link Views.VmView}. */
+    record ShowVm(String name) implements Operation {}
+
+    /** Defines a VM. */
+    record CreateVm(String name, Map<String, Object> section) implements Operation {}
+
+    /** Forgets a VM that does not run, with its history and snapshots. */
+    record DeleteVm(String name) implements Operation {}
+
+    /** Starts a VM; answered by a {@link Views.VmView} once it runs. */
+    record StartVm(String name) implements Operation {}
+
+    /** Stops a VM, without asking the guest if {@code kill} says so; answered by a {@link Views.VmView} once it has ended. */
+    record StopVm(String name, boolean kill) implements Operation {}
+
+    /** Halts a VM. */
+    record PauseVm(String name) implements Operation {}
+
+    /** Lets a VM go on. */
+    record ResumeVm(String name) implements Operation {}
+
+    /** Keeps a VM as it is now, the contents of disks that it can write included, under a name. */
+    record SnapshotVm(String name, String snapshot) implements Operation {}
+
+    /** Starts a VM as it was when the snapshot was taken; its disks have the contents of then. */
+    record RestoreVm(String name, String snapshot) implements Operation {}
+
+    /** Forgets a snapshot. */
+    record DeleteSnapshot(String name, String snapshot) implements Operation {}
+
+    /** What happened to a VM. Items are {@link Views.VmEventView}s. */
+    record VmHistory(String name) implements Operation {}
+
+    /** Takes a picture of a VM's screen: a PNG file, an absolute path on the host's machine. */
+    record ScreenshotVm(String name, String file) implements Operation {}
+
+    /** What the VMs have used so far, for rates. Items are {@link Views.VmSample}s. */
+    record SampleVms() implements Operation {}
+
     /** Items are {@link Views.CoreView}s. */
     record ListCores() implements Operation {}
 
-    /** Gives a core another role: {@code service} or {@code shared}. Answered by a {@link Views.CoreView}. */
+    /** Gives a core another role: {@code service}, {@code guest} or {@code shared}. Answered by a {@link Views.CoreView}. */
     record AssignCore(Integer core, String role) implements Operation {}
 
     /** What it is called on the control socket. */

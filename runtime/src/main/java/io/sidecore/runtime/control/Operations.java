@@ -7,6 +7,7 @@ import io.sidecore.actors.core.PhysicalCore;
 import io.sidecore.actors.vif.AttachmentRefusedException;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
+import io.sidecore.actors.vm.VirtualMachine;
 import io.sidecore.conf.Amounts;
 import io.sidecore.conf.Definitions;
 import io.sidecore.conf.InterposerSettings;
@@ -19,6 +20,7 @@ import io.sidecore.runtime.Interposers;
 import io.sidecore.runtime.Sidecore;
 import io.sidecore.runtime.StorageService;
 import io.sidecore.runtime.VifHandle;
+import io.sidecore.runtime.VmHandle;
 import io.sidecore.runtime.transfer.Progress;
 import io.sidecore.runtime.transfer.TransferException;
 import io.sidecore.runtime.transfer.VolumeFiles;
@@ -27,6 +29,7 @@ import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -37,6 +40,7 @@ import java.util.concurrent.CompletionStage;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /** Does what is asked of a running host. Every way to ask comes through here. Methods wait, and are for threads that may. */
@@ -44,6 +48,7 @@ public final class Operations {
     /** Events that wait for somebody who follows them slowly; more are skipped, and their numbers show it. */
     private static final int EVENTS_WAITING = 10_000;
 
+    private static final String BY_COMMAND = "asked by command";
     private static final long HEARTBEAT_MILLIS = 2_000;
 
     private final Sidecore host;
@@ -94,6 +99,34 @@ public final class Operations {
                 case Operation.InterposeVif interpose -> interpose(interpose);
                 case Operation.RemoveInterposer remove ->
                     change(vif(remove.vif()).remove(remove.interposer()));
+                case Operation.ListVms list -> each(vms(), answers);
+                case Operation.ShowVm show -> view(vm(show.name()));
+                case Operation.CreateVm create -> createVm(create);
+                case Operation.DeleteVm delete -> deleteVm(delete);
+                case Operation.StartVm start -> after(vm(start.name()), vm -> vm.start(BY_COMMAND));
+                case Operation.StopVm stop ->
+                    after(vm(stop.name()), vm -> stop.kill() ? vm.kill("killed by command") : vm.stop(BY_COMMAND));
+                case Operation.PauseVm pause -> after(vm(pause.name()), vm -> vm.pause(BY_COMMAND));
+                case Operation.ResumeVm resume -> after(vm(resume.name()), vm -> vm.resume(BY_COMMAND));
+                case Operation.SnapshotVm snapshot -> {
+                    host.vms().snapshot(vm(snapshot.name()).name(), snapshot.snapshot(), BY_COMMAND);
+                    yield view(vm(snapshot.name()));
+                }
+                case Operation.RestoreVm restore -> {
+                    host.vms().restore(vm(restore.name()).name(), restore.snapshot(), BY_COMMAND);
+                    yield view(vm(restore.name()));
+                }
+                case Operation.DeleteSnapshot delete -> {
+                    host.vms().deleteSnapshot(vm(delete.name()).name(), delete.snapshot());
+                    yield view(vm(delete.name()));
+                }
+                case Operation.VmHistory history -> vmHistory(vm(history.name()), answers);
+                case Operation.ScreenshotVm screenshot -> {
+                    var file = file(screenshot.file());
+                    await(host.vms().screenshot(vm(screenshot.name()).name(), file));
+                    yield Map.of("file", file.toString());
+                }
+                case Operation.SampleVms sample -> each(vmSamples(), answers);
                 case Operation.ListCores list -> each(report.cores(), answers);
                 case Operation.AssignCore assign -> report.core(host.assign(assign.core(), role(assign.role())));
             };
@@ -356,11 +389,11 @@ public final class Operations {
     }
 
     private static Placement placement(String text) {
-        return word("placement", text, List.of(Placement.values()));
+        return word("placement", text, List.of(Placement.SHARED, Placement.SIDECORE));
     }
 
     private static PhysicalCore.Role role(String text) {
-        return word("role", text, List.of(PhysicalCore.Role.SERVICE, PhysicalCore.Role.SHARED));
+        return word("role", text, List.of(PhysicalCore.Role.values()));
     }
 
     private static <T extends Enum<T>> T word(String key, String text, List<T> valid) {
@@ -380,6 +413,90 @@ public final class Operations {
         var stall = queues.stream().mapToLong(queue -> queue.stallNanos()).max().orElse(0);
         var replayed = queues.stream().mapToInt(queue -> queue.replayed()).sum();
         return new Views.ChangeView(queues.size(), stall / 1e6, replayed);
+    }
+
+    // --- virtual machines
+
+    private VmHandle vm(String name) {
+        return host.vms()
+                .vm(name)
+                .orElseThrow(() -> ControlException.failure("there is no VM " + name
+                        + Spelling.hint(name, host.vms().vms().keySet())));
+    }
+
+    private Views.VmView view(VmHandle vm) {
+        return report.vm(vm, await(vm.inspect()));
+    }
+
+    /** All are asked before any answer is waited for. */
+    private List<Views.VmView> vms() {
+        var asked = new LinkedHashMap<VmHandle, CompletionStage<VirtualMachine.Status>>();
+        host.vms().vms().values().forEach(vm -> asked.put(vm, vm.inspect()));
+        return asked.entrySet().stream()
+                .map(one -> report.vm(one.getKey(), await(one.getValue())))
+                .toList();
+    }
+
+    private Object after(VmHandle vm, Function<VmHandle, CompletionStage<VirtualMachine.Status>> change) {
+        return report.vm(vm, await(change.apply(vm)));
+    }
+
+    private Object createVm(Operation.CreateVm create) {
+        var name = create.name();
+        var section = section(create.section());
+        VmHandle vm;
+        synchronized (defining) {
+            vm = host.vms().create(name, KeptDefinitions.vm(name, section, host));
+            keep(
+                    () -> keeper.vm(name, section),
+                    "VM " + name + " was not created",
+                    () -> host.vms().delete(name));
+        }
+        return view(vm);
+    }
+
+    private Object deleteVm(Operation.DeleteVm delete) {
+        var name = delete.name();
+        synchronized (defining) {
+            var there = host.vms().vm(name).isPresent();
+            if (there) {
+                host.vms().delete(name);
+            }
+            var kept = forget(() -> keeper.vmDeleted(name), "VM " + name);
+            if (!there && !kept) {
+                vm(name);
+            }
+        }
+        return new Views.DeletedView(name, host.settings().vms().containsKey(name));
+    }
+
+    private static Object vmHistory(VmHandle vm, Answers answers) throws IOException {
+        var account = vm.history().account();
+        for (var entry : account.entries()) {
+            answers.item(new Views.VmEventView(
+                    entry.number(), entry.at().toString(), entry.event(), entry.to(), entry.cause(), entry.run()));
+        }
+        return Map.of("count", account.entries().size(), "garbage", account.garbage());
+    }
+
+    private List<Views.VmSample> vmSamples() {
+        var all = new ArrayList<Views.VmSample>();
+        for (var vm : host.vms().vms().values()) {
+            var status = await(vm.inspect());
+            try {
+                var used = vm.statistics().toCompletableFuture().join();
+                all.add(new Views.VmSample(
+                        vm.name(),
+                        status.state().word(),
+                        System.nanoTime(),
+                        used.cpuNanos(),
+                        used.residentBytes().orElse(-1),
+                        used.cores()));
+            } catch (CompletionException doesNotRun) {
+                all.add(new Views.VmSample(vm.name(), status.state().word(), System.nanoTime(), 0, -1, ""));
+            }
+        }
+        return all;
     }
 
     // --- both

@@ -134,6 +134,46 @@ public final class Views {
             long replayed,
             List<OperationView> operations) {}
 
+    /**
+     * A virtual machine.
+     *
+     * @param state {@code defined}, {@code starting}, {@code running}, {@code paused}, {@code stopping}, {@code stopped} or {@code failed}
+     * @param since when it came into its state, a time of ISO 8601 in UTC
+     * @param cause why it did; may be empty
+     * @param guest {@code qemu}, {@code wasm} or {@code java}
+     * @param memory bytes
+     * @param disks the volumes that it holds while it runs
+     * @param starts how often it was started since the host was
+     * @param restartAt when it is started again by itself, a time; empty if it is not
+     * @param declared whether the configuration declares one of this name, which has the last word at the next start
+     */
+    public record VmView(
+            String name,
+            String state,
+            String since,
+            String cause,
+            String guest,
+            long memory,
+            List<String> disks,
+            int starts,
+            String restartAt,
+            boolean autostart,
+            boolean declared,
+            List<String> snapshots) {}
+
+    /** Something that happened to a VM; {@code at} is a time of ISO 8601 in UTC, {@code run} tells the starts of the host apart. */
+    public record VmEventView(long number, String at, String event, String state, String cause, String run) {}
+
+    /**
+     * What a VM has used so far.
+     *
+     * @param atNanos when it was looked at, on a clock of its own
+     * @param cpuNanos processor time of its present run
+     * @param residentBytes memory of the host that it takes; -1 where it has none of its own
+     * @param cores on which it may run
+     */
+    public record VmSample(String name, String state, long atNanos, long cpuNanos, long residentBytes, String cores) {}
+
     /** A core of the machine. */
     public record CoreView(
             int id, String role, String kind, int numaNode, boolean allowed, String loop, double utilisation) {}

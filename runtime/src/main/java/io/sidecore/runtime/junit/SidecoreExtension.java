@@ -164,7 +164,7 @@ public final class SidecoreExtension
         var directory = Files.createTempDirectory("sidecore");
         try {
             var said = settings.apply(directory);
-            var host = Sidecore.start(complete(said, directory), storage -> serve(said, storage));
+            var host = Sidecore.start(complete(said, directory), made -> serve(said, made.storage()));
             life = Optional.of(new Life(context.getUniqueId(), directory, host));
         } catch (RuntimeException | Error e) {
             delete(directory);

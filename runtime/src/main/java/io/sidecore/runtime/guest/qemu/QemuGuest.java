@@ -195,7 +195,7 @@ public final class QemuGuest implements Guest {
     }
 
     private int nice() {
-        return (int) Math.clamp(Math.round(-Math.log(vm.weight() / 100.0) / Math.log(1.25)), -20, 19);
+        return Math.clamp(Math.round(-Math.log(vm.weight() / 100.0) / Math.log(1.25)), -20, 19);
     }
 
     /** What a killed host has left there is removed, its QEMU included if the kernel has not killed it yet. */
