@@ -53,7 +53,7 @@ public interface Store extends AutoCloseable {
     /**
      * Cuts the store off from its medium. Requests that it is given afterwards come back as {@link Errno#RETURNED}. May be called again.
      *
-     * @return completed once nothing issued through this store can reach the medium any more
+     * @return completed once nothing issued through this store can reach the medium any more, nor the payload of a request
      */
     CompletionStage<Void> fence();
 

@@ -35,6 +35,9 @@ public interface GuestEnd {
     /** A store gave back a request that was replaced meanwhile: its memory is no longer held by it. */
     void release(Request orphan);
 
+    /** {@link ServiceEnd#fenced()} has become true; also after {@link #close}. For an end whose payloads are not its own. */
+    default void fenced() {}
+
     /** The queue ends and serves nothing more: what the guest has asked already, and was not received, is refused where the protocol has words for it. */
     void refuseRest();
 

@@ -97,6 +97,8 @@ public final class Queue implements ServiceEnd {
     private long stalledAt;
     private int replayed;
     private boolean lost;
+    /** Stores that were given up and are not cut off yet. */
+    private int unfenced;
 
     /**
      * A queue that does not run yet.
@@ -255,6 +257,11 @@ public final class Queue implements ServiceEnd {
     @Override
     public void settle(long offset, long length) {
         route.volume().settle(offset, length);
+    }
+
+    @Override
+    public boolean fenced() {
+        return unfenced == 0;
     }
 
     // --- a generation
@@ -573,8 +580,12 @@ public final class Queue implements ServiceEnd {
         var store = port.store();
         route.volume().replace(store);
         var of = generation;
+        unfenced++;
         store.fence()
                 .whenComplete((cleared, e) -> submit(() -> {
+                    if (e == null && --unfenced == 0) {
+                        end.fenced();
+                    }
                     if (of == generation && life.is(State.FENCING)) {
                         if (e != null) {
                             route.volume().fail("its store could not be fenced: " + e);

@@ -43,6 +43,11 @@ public interface ServiceEnd {
     /** A write that was {@linkplain #lend lent} memory will not be served any more. */
     void settle(long offset, long length);
 
+    /**
+     * Whether every store that was given up with requests of this queue has been cut off. If not, it may still write into a read's payload or read a write's, of requests that were {@linkplain InFlightLedger#replays issued again} since or are answered now: {@link GuestEnd#fenced} tells when it is over.
+     */
+    boolean fenced();
+
     /** The guest leaves: requests in flight are still answered if its end can, then everything is let go. Any thread. */
     void close(String reason);
 }

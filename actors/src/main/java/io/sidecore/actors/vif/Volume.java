@@ -171,6 +171,11 @@ public final class Volume {
         return store;
     }
 
+    /** The present store; not before a replacement that is under way has been made. */
+    synchronized Store storeAfterChange() {
+        return store;
+    }
+
     synchronized void attach(Queue queue) {
         queues.add(queue);
     }
