@@ -67,6 +67,7 @@ public final class Cli {
         all.put("volume", VolumeCommand::new);
         all.put("export", ExportCommand::new);
         all.put("vif", VifCommand::new);
+        all.put("console", ConsoleCommand::new);
         all.put("core", CoreCommand::new);
         all.put("events", EventsCommand::new);
         all.put("version", VersionCommand::new);

@@ -22,6 +22,7 @@ import io.sidecore.runtime.VifHandle;
 import io.sidecore.runtime.transfer.Progress;
 import io.sidecore.runtime.transfer.TransferException;
 import io.sidecore.runtime.transfer.VolumeFiles;
+import io.sidecore.runtime.vm.Console;
 import java.io.IOException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -37,6 +38,7 @@ import java.util.concurrent.CompletionStage;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /** Does what is asked of a running host. Every way to ask comes through here. Methods wait, and are for threads that may. */
@@ -44,22 +46,29 @@ public final class Operations {
     /** Events that wait for somebody who follows them slowly; more are skipped, and their numbers show it. */
     private static final int EVENTS_WAITING = 10_000;
 
-    private static final long HEARTBEAT_MILLIS = 2_000;
+    static final long HEARTBEAT_MILLIS = 2_000;
 
     private final Sidecore host;
     private final DefinitionKeeper keeper;
     private final HostReport report;
     private final VolumeFiles files;
+    private final Function<String, Optional<Console>> consoles;
 
     /** Held while something is defined, in the host and where it is kept: the two agree. */
     private final Object defining = new Object();
 
     /** The operations of one host; what is created by them is told to {@code keeper}. */
     public Operations(Sidecore host, DefinitionKeeper keeper) {
+        this(host, keeper, vm -> Optional.empty());
+    }
+
+    /** The same of a host with VMs, whose serial consoles are found by the VMs' names. */
+    public Operations(Sidecore host, DefinitionKeeper keeper, Function<String, Optional<Console>> consoles) {
         this.host = host;
         this.keeper = keeper;
         this.report = new HostReport(host);
         this.files = new VolumeFiles(host);
+        this.consoles = consoles;
     }
 
     /**
@@ -95,6 +104,7 @@ public final class Operations {
                 case Operation.RemoveInterposer remove ->
                     change(vif(remove.vif()).remove(remove.interposer()));
                 case Operation.ListCores list -> each(report.cores(), answers);
+                case Operation.Console watch -> console(watch, answers);
                 case Operation.AssignCore assign -> report.core(host.assign(assign.core(), role(assign.role())));
             };
         } catch (SettingsException e) {
@@ -382,7 +392,15 @@ public final class Operations {
         return new Views.ChangeView(queues.size(), stall / 1e6, replayed);
     }
 
-    // --- both
+    // --- consoles
+
+    private Object console(Operation.Console watch, Answers answers) throws IOException {
+        var console =
+                consoles.apply(watch.vm()).orElseThrow(() -> ControlException.failure("there is no VM " + watch.vm()));
+        return new ConsoleSession(console, watch, answers).run();
+    }
+
+    // --- all
 
     private static Config section(Map<String, Object> section) {
         try {
