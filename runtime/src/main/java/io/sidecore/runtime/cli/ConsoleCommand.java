@@ -18,6 +18,8 @@ import java.util.Optional;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -38,7 +40,7 @@ import picocli.CommandLine.Parameters;
         footerHeading = "%nExamples:%n",
         footer = {
             "  sidecore console web                             log in, look around; Ctrl-] ends it",
-            "  sidecore console web --log                       what it wrote last, the end of its boot messages say",
+            "  sidecore console web --log                       what it wrote last: its boot messages, say",
             "  sidecore console web --view                      watch it and type nothing, until Ctrl-C",
             "  echo uptime | sidecore console web --idle 3      a command for a shell that waits there, and what it says"
         })
@@ -47,6 +49,12 @@ final class ConsoleCommand implements Callable<Integer> {
 
     /** Pieces that were typed and wait for the host, at most. */
     private static final int TYPED_AHEAD = 1_000;
+
+    /** Behind what was typed last. */
+    private static final byte[] END = {};
+
+    /** How long the end of a session at a terminal waits for what was typed before. */
+    private static final Duration PARTING = Duration.ofSeconds(1);
 
     private final InputStream in;
     private final OutputStream out;
@@ -72,8 +80,10 @@ final class ConsoleCommand implements Callable<Integer> {
 
     private @Nullable RawTerminal raw;
 
-    /** Set before the conversation is closed from this side. */
+    /** Set before the conversation is ended from this side. */
     private volatile boolean left;
+
+    private final CountDownLatch answered = new CountDownLatch(1);
 
     private volatile long lastHeard = System.nanoTime();
     private boolean toldDropped;
@@ -105,6 +115,7 @@ final class ConsoleCommand implements Callable<Integer> {
             }
             throw e;
         } finally {
+            answered.countDown();
             if (raw != null) {
                 raw.close();
                 host.err().println();
@@ -167,7 +178,7 @@ final class ConsoleCommand implements Callable<Integer> {
         });
     }
 
-    private void keys(BlockingQueue<byte[]> typed, Conversation conversation) throws IOException {
+    private void keys(BlockingQueue<byte[]> typed, Conversation conversation) throws IOException, InterruptedException {
         var bytes = new byte[4096];
         for (int count; !left && (count = in.read(bytes)) >= 0; ) {
             var end = 0;
@@ -181,13 +192,18 @@ final class ConsoleCommand implements Callable<Integer> {
                 break;
             }
         }
-        leave(conversation);
+        left = true;
+        // What was typed before is still sent, unless the guest does not take it.
+        if (!typed.offer(END) || !answered.await(PARTING.toMillis(), TimeUnit.MILLISECONDS)) {
+            conversation.close();
+        }
     }
 
     private static void send(BlockingQueue<byte[]> typed, Conversation conversation) throws InterruptedException {
-        while (true) {
-            conversation.say(input(typed.take()));
+        for (byte[] bytes; (bytes = typed.take()) != END; ) {
+            conversation.say(input(bytes));
         }
+        conversation.say(ended());
     }
 
     private void pipe(Conversation conversation) throws IOException, InterruptedException {
@@ -243,6 +259,9 @@ final class ConsoleCommand implements Callable<Integer> {
         if (host.json()) {
             host.out().println(Connection.line(done));
             host.out().flush();
+        }
+        if (left) {
+            return Cli.DONE;
         }
         if (atTerminal) {
             note("the console of " + vm + " has ended");

@@ -81,8 +81,7 @@ final class ConsoleSession {
     }
 
     private void hear(Console.View view) {
-        // Closed, it ends with what has been written by then: that is still told.
-        try (view) {
+        try {
             for (Optional<JsonNode> line; (line = answers.hear()).isPresent() && !isEnd(line.get()); ) {
                 dropped.addAndGet(view.type(typed(line.get())));
             }
@@ -90,6 +89,9 @@ final class ConsoleSession {
             trouble = e.getMessage();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
+        } finally {
+            // What has been written by now is still told; and then, if there was any, the trouble.
+            view.close();
         }
     }
 

@@ -36,6 +36,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
@@ -46,6 +47,9 @@ public final class Operations {
     /** Events that wait for somebody who follows them slowly; more are skipped, and their numbers show it. */
     private static final int EVENTS_WAITING = 10_000;
 
+    /** Consoles that are watched at the same time: fewer than {@link ControlServer#MAX_CONNECTIONS}, so that the host can still be managed. */
+    static final int MAX_CONSOLES = 48;
+
     static final long HEARTBEAT_MILLIS = 2_000;
 
     private final Sidecore host;
@@ -53,6 +57,7 @@ public final class Operations {
     private final HostReport report;
     private final VolumeFiles files;
     private final Function<String, Optional<Console>> consoles;
+    private final Semaphore sessions = new Semaphore(MAX_CONSOLES);
 
     /** Held while something is defined, in the host and where it is kept: the two agree. */
     private final Object defining = new Object();
@@ -397,7 +402,15 @@ public final class Operations {
     private Object console(Operation.Console watch, Answers answers) throws IOException {
         var console =
                 consoles.apply(watch.vm()).orElseThrow(() -> ControlException.failure("there is no VM " + watch.vm()));
-        return new ConsoleSession(console, watch, answers).run();
+        if (!sessions.tryAcquire()) {
+            throw ControlException.failure(
+                    MAX_CONSOLES + " consoles of this host are watched already; end some of these sessions");
+        }
+        try {
+            return new ConsoleSession(console, watch, answers).run();
+        } finally {
+            sessions.release();
+        }
     }
 
     // --- all

@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.Base64;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -162,7 +163,7 @@ class ConsoleSessionTest {
 
     private static void until(BooleanSupplier condition) {
         while (!condition.getAsBoolean()) {
-            Thread.onSpinWait();
+            LockSupport.parkNanos(1_000_000);
         }
     }
 
@@ -294,6 +295,22 @@ class ConsoleSessionTest {
         viewer.type("rm -rf /\r");
         assertThatThrownBy(() -> viewer.done.get(1, TimeUnit.MINUTES)).hasMessageContaining("viewed only");
         assertThat(console.bytesWritten()).isZero();
+    }
+
+    @Test
+    void soManySessionsAreAllowedThatTheHostCanStillBeManaged() throws Exception {
+        var viewers = new ArrayList<Viewer>();
+        for (var i = 0; i < Operations.MAX_CONSOLES; i++) {
+            viewers.add(new Viewer(true, false).connected());
+        }
+        assertThatThrownBy(() -> new Viewer(true, false).connected())
+                .hasMessageContaining("48 consoles of this host are watched already");
+        assertThat(host.client()
+                        .ask(ControlClient.request("status"), item -> {})
+                        .has("health"))
+                .isTrue();
+        viewers.forEach(Viewer::close);
+        until(() -> console.viewers() == 0);
     }
 
     @Test

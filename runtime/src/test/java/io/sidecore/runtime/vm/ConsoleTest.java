@@ -14,6 +14,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -284,7 +285,7 @@ class ConsoleTest {
             }
         });
         while (waiting.getState() != Thread.State.WAITING) {
-            Thread.onSpinWait();
+            LockSupport.parkNanos(1_000_000);
         }
         write(console, "the guest goes on");
         assertThat(seen(view)).isEqualTo("the guest goes on");
@@ -313,7 +314,7 @@ class ConsoleTest {
                 }
             });
             while (one.footprint() < Console.TYPED_AHEAD) {
-                Thread.onSpinWait();
+                LockSupport.parkNanos(1_000_000);
             }
             if (closing) {
                 view.close();
@@ -357,7 +358,7 @@ class ConsoleTest {
         view.type(new byte[7]);
         assertThat(asked.poll(1, TimeUnit.MINUTES)).isEqualTo(7);
         while (console.isAttached()) {
-            Thread.onSpinWait();
+            LockSupport.parkNanos(1_000_000);
         }
         assertThat(view.type(new byte[2])).isEqualTo(2);
         assertThat(console.bytesDropped()).isEqualTo(9);
