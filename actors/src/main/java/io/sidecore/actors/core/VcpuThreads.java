@@ -68,7 +68,8 @@ public final class VcpuThreads implements AutoCloseable {
     /** A vCPU that was added. */
     public static final class Vcpu extends CreditScheduler.Entity {
         private final String name;
-        private final long deadlineNanos;
+        /** Guarded by the lock. */
+        private long deadlineNanos;
         private final Work work;
         private final Faults faults;
         private final AtomicInteger state = new AtomicInteger(ASLEEP);
@@ -281,6 +282,14 @@ public final class VcpuThreads implements AutoCloseable {
             }
         }
         wakeOne();
+    }
+
+    /** The event that it runs now, if it runs one, is interrupted as if it had outlasted its deadline, and so is every later one: for who is going to {@link #remove} it and has no time. */
+    public void hurry(Vcpu vcpu) {
+        synchronized (lock) {
+            vcpu.deadlineNanos = 0;
+        }
+        LockSupport.unpark(watcher);
     }
 
     /**

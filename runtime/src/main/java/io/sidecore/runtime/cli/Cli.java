@@ -68,6 +68,7 @@ public final class Cli {
         all.put("export", ExportCommand::new);
         all.put("vif", VifCommand::new);
         all.put("vm", VmCommand::new);
+        all.put("console", ConsoleCommand::new);
         all.put("core", CoreCommand::new);
         all.put("events", EventsCommand::new);
         all.put("version", VersionCommand::new);

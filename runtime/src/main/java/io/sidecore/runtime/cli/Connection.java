@@ -48,12 +48,21 @@ final class Connection {
         return ControlClient.request(operation);
     }
 
-    /** Asks; what comes before the answer goes to {@code items}. */
-    JsonNode ask(ObjectNode request, Consumer<JsonNode> items) {
+    private ControlClient client() {
         if (client == null) {
             client = host.map(ControlClient::of).orElseGet(ControlClient::find);
         }
-        return client.ask(request, items);
+        return client;
+    }
+
+    /** Asks; what comes before the answer goes to {@code items}. */
+    JsonNode ask(ObjectNode request, Consumer<JsonNode> items) {
+        return client().ask(request, items);
+    }
+
+    /** Asks for what goes on while more is said. */
+    ControlClient.Conversation converse(ObjectNode request) {
+        return client().converse(request);
     }
 
     JsonNode ask(ObjectNode request) {

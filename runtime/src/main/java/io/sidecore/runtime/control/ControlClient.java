@@ -149,8 +149,68 @@ public final class ControlClient {
      * @throws ControlException if the host refuses, fails or goes away
      */
     public JsonNode ask(ObjectNode request, Consumer<JsonNode> items) {
-        try (var lines = new ControlLines(connect(dataDirectory), MAX_LINE)) {
-            lines.write(request);
+        try (var conversation = converse(request)) {
+            return conversation.answer(items);
+        }
+    }
+
+    /**
+     * Asks for what goes on while more is said.
+     *
+     * @throws ControlException if the host cannot be reached
+     */
+    public Conversation converse(ObjectNode request) {
+        try {
+            var conversation = new Conversation(new ControlLines(connect(dataDirectory), MAX_LINE));
+            conversation.say(request);
+            return conversation;
+        } catch (IOException e) {
+            throw failed(e);
+        }
+    }
+
+    private ControlException failed(IOException e) {
+        return ControlException.failure(
+                "the connection to the host on " + dataDirectory + " failed: " + e.getMessage(), e);
+    }
+
+    /** What one connection hears and says. One thread hears, one says; any may close it, which ends both. */
+    public final class Conversation implements AutoCloseable {
+        private final ControlLines lines;
+
+        private Conversation(ControlLines lines) {
+            this.lines = lines;
+        }
+
+        /**
+         * Says more; waits if the host is slow to hear it.
+         *
+         * @throws ControlException if the host has gone
+         */
+        public void say(ObjectNode line) {
+            try {
+                lines.write(line);
+            } catch (IOException e) {
+                throw failed(e);
+            }
+        }
+
+        /**
+         * Waits until it is done.
+         *
+         * @param items is given each item as it comes
+         * @return the answer
+         * @throws ControlException if the host refuses, fails or goes away
+         */
+        public JsonNode answer(Consumer<JsonNode> items) {
+            try {
+                return read(items);
+            } catch (IOException e) {
+                throw failed(e);
+            }
+        }
+
+        private JsonNode read(Consumer<JsonNode> items) throws IOException {
             for (Optional<JsonNode> line; (line = lines.read()).isPresent(); ) {
                 var answer = line.get();
                 if (answer.has("item")) {
@@ -165,9 +225,15 @@ public final class ControlClient {
                 }
             }
             throw ControlException.failure("the host on " + dataDirectory + " ended before it was done");
-        } catch (IOException e) {
-            throw ControlException.failure(
-                    "the connection to the host on " + dataDirectory + " failed: " + e.getMessage(), e);
+        }
+
+        @Override
+        public void close() {
+            try {
+                lines.close();
+            } catch (IOException e) {
+                // Nothing more is said or heard in any case.
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
@@ -31,7 +32,7 @@ public final class ControlServer implements AutoCloseable {
     /** Connections at the same time; one more is told so and closed. */
     public static final int MAX_CONNECTIONS = 64;
 
-    /** Bytes of a request, at most. */
+    /** Bytes of a request, and of each line that may follow it, at most. */
     public static final int MAX_REQUEST = 64 << 10;
 
     private static final Logger LOG = LoggerFactory.getLogger(ControlServer.class);
@@ -206,6 +207,11 @@ public final class ControlServer implements AutoCloseable {
                 @Override
                 public void stillHere() throws IOException {
                     lines.write(Map.of());
+                }
+
+                @Override
+                public Optional<JsonNode> hear() throws IOException {
+                    return lines.read();
                 }
             })));
         } catch (ControlException e) {

@@ -120,6 +120,14 @@ public sealed interface Operation {
     /** Gives a core another role: {@code service}, {@code guest} or {@code shared}. Answered by a {@link Views.CoreView}. */
     record AssignCore(Integer core, String role) implements Operation {}
 
+    /**
+     * Watches the serial console of a VM and, unless {@code view}, types on it, until whoever asked ends it or the VM is deleted. {@code live}: what was written before is left out.
+     *
+     * <p>The first item is a {@link Views.ConsoleView}. The others have {@code output} (bytes in Base64), {@code lost} (bytes that came too fast) or {@code dropped} (bytes that were typed and no guest took). Lines that follow the request have
+     * {@code input} (bytes in Base64), or say {@code {"end":true}}: then what is there is still told.
+     */
+    record Console(String vm, boolean view, boolean live) implements Operation {}
+
     /** What it is called on the control socket. */
     static String name(Class<?> operation) {
         return operation.getSimpleName().replaceAll("(?<=[a-z])(?=[A-Z])", "-").toLowerCase(Locale.ROOT);

@@ -24,6 +24,7 @@ import io.sidecore.runtime.VmHandle;
 import io.sidecore.runtime.transfer.Progress;
 import io.sidecore.runtime.transfer.TransferException;
 import io.sidecore.runtime.transfer.VolumeFiles;
+import io.sidecore.runtime.vm.Console;
 import java.io.IOException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -38,6 +39,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
@@ -49,22 +51,34 @@ public final class Operations {
     private static final int EVENTS_WAITING = 10_000;
 
     private static final String BY_COMMAND = "asked by command";
-    private static final long HEARTBEAT_MILLIS = 2_000;
+
+    /** Consoles that are watched at the same time: fewer than {@link ControlServer#MAX_CONNECTIONS}, so that the host can still be managed. */
+    static final int MAX_CONSOLES = 48;
+
+    static final long HEARTBEAT_MILLIS = 2_000;
 
     private final Sidecore host;
     private final DefinitionKeeper keeper;
     private final HostReport report;
     private final VolumeFiles files;
+    private final Function<String, Optional<Console>> consoles;
+    private final Semaphore sessions = new Semaphore(MAX_CONSOLES);
 
     /** Held while something is defined, in the host and where it is kept: the two agree. */
     private final Object defining = new Object();
 
     /** The operations of one host; what is created by them is told to {@code keeper}. */
     public Operations(Sidecore host, DefinitionKeeper keeper) {
+        this(host, keeper, vm -> host.vms().vm(vm).map(VmHandle::console));
+    }
+
+    /** The same, with consoles of other origin. */
+    Operations(Sidecore host, DefinitionKeeper keeper, Function<String, Optional<Console>> consoles) {
         this.host = host;
         this.keeper = keeper;
         this.report = new HostReport(host);
         this.files = new VolumeFiles(host);
+        this.consoles = consoles;
     }
 
     /**
@@ -128,6 +142,7 @@ public final class Operations {
                 }
                 case Operation.SampleVms sample -> each(vmSamples(), answers);
                 case Operation.ListCores list -> each(report.cores(), answers);
+                case Operation.Console watch -> console(watch, answers);
                 case Operation.AssignCore assign -> report.core(host.assign(assign.core(), role(assign.role())));
             };
         } catch (SettingsException e) {
@@ -499,7 +514,24 @@ public final class Operations {
         return all;
     }
 
-    // --- both
+    // --- consoles
+
+    private Object console(Operation.Console watch, Answers answers) throws IOException {
+        var console = consoles.apply(watch.vm())
+                .orElseThrow(() -> ControlException.failure("there is no VM " + watch.vm()
+                        + Spelling.hint(watch.vm(), host.vms().vms().keySet())));
+        if (!sessions.tryAcquire()) {
+            throw ControlException.failure(
+                    MAX_CONSOLES + " consoles of this host are watched already; end some of these sessions");
+        }
+        try {
+            return new ConsoleSession(console, watch, answers).run();
+        } finally {
+            sessions.release();
+        }
+    }
+
+    // --- all
 
     private static Config section(Map<String, Object> section) {
         try {

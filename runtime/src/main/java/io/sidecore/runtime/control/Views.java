@@ -181,6 +181,12 @@ public final class Views {
     /** An event; {@code at} is a time of ISO 8601 in UTC. */
     public record EventView(long number, String at, String kind, String name, String what, String detail) {}
 
+    /** A console that is watched from now on. {@code guest}: whether there is one at present that takes what is typed. */
+    public record ConsoleView(String console, boolean guest) {}
+
+    /** A console that is watched no more: bytes that came too fast, and bytes that were typed and no guest took. */
+    public record WatchedView(long lost, long dropped) {}
+
     /** How far a copy is. */
     public record ProgressView(long done, long total) {}
 

@@ -11,6 +11,8 @@
  *   ← {"done":{...}}                        it is done; or
  *   ← {"error":"...","mistake":true}        it is not, and why; mistake: what was asked is wrong and would be wrong again
  * </pre>
+ *
+ * Some operations hear more while they go on: JSON objects on lines as long as a request may be, {@code {"input":"..."}} say. A client that closes its sending side has said everything.
  */
 @NullMarked
 package io.sidecore.runtime.control;

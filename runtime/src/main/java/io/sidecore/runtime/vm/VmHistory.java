@@ -185,7 +185,7 @@ public final class VmHistory {
                 written = new Account(List.of(), 0);
             }
             var all = new ArrayList<>(written.entries());
-            var number = lastNumber + missing;
+            var number = Math.max(lastNumber, all.isEmpty() ? 0 : all.getLast().number()) + missing;
             for (var entry : unwritten) {
                 all.add(entry.numbered(++number));
             }
