@@ -92,6 +92,7 @@ public final class Sidecore implements AutoCloseable {
     private Optional<MetricsServer> metrics = Optional.empty();
     private Optional<NbdListener> listener = Optional.empty();
     private volatile List<Integer> guestCores = List.of();
+    private volatile boolean hasGuestCores;
     private volatile Health.Phase phase = Health.Phase.STARTING;
     private volatile boolean closedWell = true;
 
@@ -393,11 +394,15 @@ public final class Sidecore implements AutoCloseable {
         return guestCores;
     }
 
+    /** Whether there are cores for guests alone. */
+    boolean hasGuestCores() {
+        return hasGuestCores;
+    }
+
     private void findGuestCores() {
         var all = cores();
-        var role = all.stream().anyMatch(core -> core.role() == PhysicalCore.Role.GUEST)
-                ? PhysicalCore.Role.GUEST
-                : PhysicalCore.Role.SHARED;
+        hasGuestCores = all.stream().anyMatch(core -> core.role() == PhysicalCore.Role.GUEST);
+        var role = hasGuestCores ? PhysicalCore.Role.GUEST : PhysicalCore.Role.SHARED;
         guestCores = all.stream()
                 .filter(core -> core.role() == role && core.core().allowed())
                 .map(core -> core.core().id())

@@ -1,16 +1,21 @@
 package io.sidecore.runtime;
 
+import io.sidecore.actors.core.VcpuThreads;
 import io.sidecore.actors.vm.Guest;
+import io.sidecore.actors.vm.GuestException;
 import io.sidecore.actors.vm.GuestProgram;
 import io.sidecore.actors.vm.History;
 import io.sidecore.actors.vm.VirtualMachine;
 import io.sidecore.conf.GuestSettings;
 import io.sidecore.conf.Names;
 import io.sidecore.conf.VmSettings;
+import io.sidecore.runtime.guest.EventGuest;
 import io.sidecore.runtime.guest.GuestPlace;
 import io.sidecore.runtime.guest.Spawner;
+import io.sidecore.runtime.guest.VcpuPlace;
 import io.sidecore.runtime.guest.qemu.QemuGuest;
 import io.sidecore.runtime.vm.Console;
+import io.sidecore.runtime.vm.Messages;
 import io.sidecore.runtime.vm.VmHistory;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -33,6 +38,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import org.apache.pekko.actor.typed.ActorRef;
@@ -48,6 +54,9 @@ public final class VirtualMachines {
 
     /** How long the histories may take to be written when the host stops. */
     private static final Duration PATIENCE = Duration.ofSeconds(10);
+
+    /** For which an event that was interrupted may still go on, before its thread is given up. */
+    private static final Duration GRACE = Duration.ofSeconds(1);
 
     /** How the folder of a snapshot ends that is not complete. */
     private static final String PART = ".part";
@@ -72,6 +81,7 @@ public final class VirtualMachines {
     private final Map<String, VmHandle> all = new ConcurrentSkipListMap<>();
     private final Map<String, Guest> running = new ConcurrentHashMap<>();
     private @Nullable Spawner spawner;
+    private EventGuest.@Nullable Floor floor;
     private boolean stopping;
 
     VirtualMachines(
@@ -119,9 +129,10 @@ public final class VirtualMachines {
         }
         var history = new VmHistory(folder.resolve(name), name, run, InstantSource.system(), historian);
         var console = new Console();
+        var messages = new Messages();
         var definition = new VirtualMachine.Definition(
-                name, settings, () -> guest(name, settings, console, program), told(name, history));
-        var handle = new VmHandle(name, settings, spawning.spawn(definition), system.get(), console, history);
+                name, settings, () -> guest(name, settings, console, messages, program), told(name, history));
+        var handle = new VmHandle(name, settings, spawning.spawn(definition), system.get(), console, messages, history);
         all.put(name, handle);
         history.add(
                 "defined",
@@ -142,12 +153,24 @@ public final class VirtualMachines {
         };
     }
 
-    private Guest guest(String name, VmSettings settings, Console console, Optional<Supplier<GuestProgram>> program) {
-        var place = new GuestPlace(name, folder.resolve(name).resolve("run"), host, console);
+    private Guest guest(
+            String name,
+            VmSettings settings,
+            Console console,
+            Messages messages,
+            Optional<Supplier<GuestProgram>> program) {
+        var place = new GuestPlace(name, folder.resolve(name).resolve("run"), host, console, messages);
         var guest = switch (settings.guest()) {
             case GuestSettings.Qemu qemu -> new QemuGuest(place, qemu, settings, spawner(), host.guestCores());
             case GuestSettings.Wasm wasm -> throw new HostException("wasm");
-            case GuestSettings.Java java -> throw new HostException("java");
+            case GuestSettings.Java java ->
+                new EventGuest(
+                        place,
+                        settings,
+                        java.deadline(),
+                        floor(),
+                        host.guestCores(),
+                        program.orElse(() -> program(java.className())));
         };
         running.put(name, guest);
         return guest;
@@ -159,6 +182,49 @@ public final class VirtualMachines {
             spawner = new Spawner();
         }
         return spawner;
+    }
+
+    private static GuestProgram program(String className) {
+        try {
+            var made = Class.forName(className, true, loader())
+                    .getDeclaredConstructor()
+                    .newInstance();
+            if (made instanceof GuestProgram program) {
+                return program;
+            }
+            throw new GuestException("class " + className + " is no " + GuestProgram.class.getName());
+        } catch (ClassNotFoundException e) {
+            throw new GuestException("there is no class " + className + " on the host's class path", e);
+        } catch (ReflectiveOperationException | LinkageError e) {
+            throw new GuestException("class " + className + " cannot be made: " + e, e);
+        }
+    }
+
+    private static ClassLoader loader() {
+        var context = Thread.currentThread().getContextClassLoader();
+        return context == null ? VirtualMachines.class.getClassLoader() : context;
+    }
+
+    /** Its threads are there for those hosts only that need them. */
+    private synchronized EventGuest.Floor floor() {
+        if (floor == null) {
+            var timers = new ScheduledThreadPoolExecutor(
+                    1,
+                    Thread.ofPlatform().daemon().name("sidecore-guest-timers").factory());
+            timers.setRemoveOnCancelPolicy(true);
+            floor = new EventGuest.Floor(new VcpuThreads("sidecore", GRACE, vcpuPlaces(host.guestCores())), timers);
+        }
+        return floor;
+    }
+
+    /** One on each core; where none is for guests alone, each may go where there is room. */
+    private List<VcpuPlace> vcpuPlaces(List<Integer> cores) {
+        var places = new ArrayList<VcpuPlace>();
+        var own = host.hasGuestCores();
+        for (var core : cores) {
+            places.add(new VcpuPlace(places.size(), own ? List.of(core) : cores));
+        }
+        return places;
     }
 
     /** One of them. */
@@ -313,7 +379,10 @@ public final class VirtualMachines {
     }
 
     /** The cores for guests are others now. */
-    void place(List<Integer> cores) {
+    synchronized void place(List<Integer> cores) {
+        if (floor != null) {
+            floor.threads().setThreads(vcpuPlaces(cores));
+        }
         all.values().forEach(vm -> vm.place(cores));
     }
 
@@ -342,6 +411,10 @@ public final class VirtualMachines {
         synchronized (this) {
             if (spawner != null) {
                 spawner.close();
+            }
+            if (floor != null) {
+                floor.threads().close();
+                floor.timers().shutdownNow();
             }
         }
         historian.shutdown();

@@ -6,6 +6,7 @@ import io.sidecore.actors.vm.VirtualMachine.Command;
 import io.sidecore.actors.vm.VirtualMachine.Status;
 import io.sidecore.conf.VmSettings;
 import io.sidecore.runtime.vm.Console;
+import io.sidecore.runtime.vm.Messages;
 import io.sidecore.runtime.vm.VmHistory;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -28,6 +29,7 @@ public final class VmHandle {
     private final ActorRef<Command> actor;
     private final ActorSystem<?> system;
     private final Console console;
+    private final Messages messages;
     private final VmHistory history;
 
     VmHandle(
@@ -36,12 +38,14 @@ public final class VmHandle {
             ActorRef<Command> actor,
             ActorSystem<?> system,
             Console console,
+            Messages messages,
             VmHistory history) {
         this.name = name;
         this.settings = settings;
         this.actor = actor;
         this.system = system;
         this.console = console;
+        this.messages = messages;
         this.history = history;
     }
 
@@ -58,6 +62,11 @@ public final class VmHandle {
     /** Its serial console, which stays from one run to the next. */
     public Console console() {
         return console;
+    }
+
+    /** What a wasm or java guest and its host say to each other. */
+    public Messages messages() {
+        return messages;
     }
 
     /** What happened to it, in earlier runs of the host too. */

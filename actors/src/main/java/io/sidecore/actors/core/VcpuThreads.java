@@ -70,6 +70,7 @@ public final class VcpuThreads implements AutoCloseable {
         private final String name;
         /** Guarded by the lock. */
         private long deadlineNanos;
+
         private final Work work;
         private final Faults faults;
         private final AtomicInteger state = new AtomicInteger(ASLEEP);

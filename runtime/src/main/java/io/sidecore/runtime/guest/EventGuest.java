@@ -1,0 +1,855 @@
+package io.sidecore.runtime.guest;
+
+import io.sidecore.actors.block.BlockOp;
+import io.sidecore.actors.block.Errno;
+import io.sidecore.actors.core.Clock;
+import io.sidecore.actors.core.VcpuThreads;
+import io.sidecore.actors.vif.GuestAdmission;
+import io.sidecore.actors.vif.GuestMemory;
+import io.sidecore.actors.vif.GuestPort;
+import io.sidecore.actors.vif.InlineQueue;
+import io.sidecore.actors.vm.Guest;
+import io.sidecore.actors.vm.GuestContext;
+import io.sidecore.actors.vm.GuestException;
+import io.sidecore.actors.vm.GuestProgram;
+import io.sidecore.conf.Amounts;
+import io.sidecore.conf.Placement;
+import io.sidecore.conf.VmSettings;
+import io.sidecore.devices.linux.OffHeap;
+import io.sidecore.devices.ring.RingQueue;
+import io.sidecore.runtime.transfer.VolumeFiles;
+import io.sidecore.runtime.vm.Messages;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.EOFException;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Supplier;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One run of a {@link GuestProgram}: its events, one at a time, on the vCPU threads of the guest cores. What wakes it (an answer, a timer, a message) sets a mark; the event is made from it when the scheduler gives the guest its turn.
+ */
+public final class EventGuest implements Guest {
+    /** Messages that a guest has not read yet, at most. */
+    private static final int MESSAGES = 1_024;
+
+    private static final int TIMERS = 64;
+    private static final int VIFS = 64;
+    private static final String STATE_FILE = "program.state";
+    private static final String MEMORY_FILE = "memory";
+    private static final int STATE_MAGIC = 0x53435631;
+    private static final int PAGE = 4096;
+
+    private static final Logger LOG = LoggerFactory.getLogger(EventGuest.class);
+
+    /** What the host shares among such guests. */
+    public record Floor(VcpuThreads threads, ScheduledExecutorService timers) {}
+
+    /** Something that is done between two events, on the vCPU: true once it is done. */
+    private interface Task {
+        boolean run() throws Exception;
+    }
+
+    private final GuestPlace place;
+    private final VmSettings vm;
+    private final Duration deadline;
+    private final Floor floor;
+    private final Supplier<GuestProgram> programs;
+    private final Arena arena = Arena.ofShared();
+    private final Context context = new Context();
+    private final LineDiscipline line;
+    private final List<HeldPort> ports = new ArrayList<>();
+    private final List<RingQueue> rings = new ArrayList<>();
+    private final List<InlineQueue> inlines = new ArrayList<>();
+    private final List<AutoCloseable> attachments = new ArrayList<>();
+
+    // What is to be told, set by any thread.
+    private final AtomicLong blocks = new AtomicLong();
+    private final ConcurrentLinkedQueue<Timer> due = new ConcurrentLinkedQueue<>();
+    private final ConcurrentLinkedQueue<byte[]> messages = new ConcurrentLinkedQueue<>();
+    private final AtomicInteger messageCount = new AtomicInteger();
+    private final ConcurrentLinkedQueue<Task> tasks = new ConcurrentLinkedQueue<>();
+    private volatile boolean stopAsked;
+    private volatile List<Integer> cores;
+
+    // Of the vCPU.
+    private final Timer[] timers = new Timer[TIMERS];
+    private @Nullable Task task;
+    private boolean halted;
+    private boolean haltedBefore;
+    private boolean exited;
+    private int turn;
+    /** The event that runs, for who asks what it was. */
+    private volatile String event = "";
+
+    private volatile @Nullable Watcher watcher;
+    private volatile VcpuThreads.@Nullable Vcpu vcpu;
+    private volatile @Nullable GuestProgram program;
+    private volatile @Nullable GuestDisks disks;
+    private @Nullable MemorySegment memory;
+    private volatile @Nullable String killedFor;
+    private @Nullable Exit ending;
+    /** Completed after the first event. */
+    private @Nullable CompletableFuture<Void> begun;
+
+    private boolean running;
+
+    /**
+     * A run that has not begun.
+     *
+     * @param deadline how long one event may last
+     * @param cores where the vCPU threads are, for reports
+     * @param programs makes the program; may throw a {@link GuestException}
+     */
+    public EventGuest(
+            GuestPlace place,
+            VmSettings vm,
+            Duration deadline,
+            Floor floor,
+            List<Integer> cores,
+            Supplier<GuestProgram> programs) {
+        this.place = place;
+        this.vm = vm;
+        this.deadline = deadline;
+        this.floor = floor;
+        this.cores = cores;
+        this.programs = programs;
+        this.line = new LineDiscipline(place.console(), typed -> {
+            if (!sent(typed)) {
+                LOG.debug("VM {}: a line that was typed is lost: the guest does not read", place.vm());
+            }
+        });
+    }
+
+    // --- start
+
+    @Override
+    public CompletionStage<Void> start(Watcher told, Optional<Path> snapshot) {
+        watcher = told;
+        return aside(() -> {
+                    prepare(snapshot);
+                    return null;
+                })
+                .thenCompose(prepared -> first(() -> {
+                    if (snapshot.isPresent()) {
+                        restore(snapshot.get());
+                    } else {
+                        event = "on_start";
+                        program().onStart(context);
+                    }
+                    return true;
+                }))
+                .handle((done, failure) -> {
+                    if (failure == null) {
+                        started(told);
+                        return CompletableFuture.<Void>completedFuture(null);
+                    }
+                    var why = reason(failure);
+                    return release(why).<Void>thenApply(released -> {
+                        throw new GuestException(why, failure);
+                    });
+                })
+                .thenCompose(all -> all);
+    }
+
+    /** Its first event; the start fails with it. */
+    private synchronized CompletableFuture<Void> first(Task wanted) {
+        var done = between(wanted);
+        begun = done;
+        if (ending != null && !ending.well()) {
+            done.completeExceptionally(new GuestException(ending.cause()));
+        }
+        return done;
+    }
+
+    private void prepare(Optional<Path> snapshot) {
+        if (killedFor != null) {
+            throw new GuestException(killedFor);
+        }
+        var bytes = vm.guest().memoryBytes();
+        memory = OffHeap.map(bytes, arena);
+        program = programs.get();
+        snapshot.ifPresent(folder -> GuestDisks.restore(new VolumeFiles(place.host()), vm.disks(), folder));
+        if (vm.disks().size() > VIFS) {
+            throw new GuestException("it has " + vm.disks().size() + " disks, and may have " + VIFS);
+        }
+        var held = GuestDisks.attach(place.host().storage(), place.vm(), vm.disks());
+        disks = held;
+        var guestMemory = GuestMemory.of(memory);
+        for (var i = 0; i < held.held().size(); i++) {
+            var attachment = held.held().get(i).attachment();
+            var number = i;
+            Runnable wake = () -> woken(number);
+            GuestAdmission.Listener refusals = new Refusals(attachment.volume().name());
+            if (vm.disks().get(i).placement() == Placement.INLINE) {
+                var queue = new InlineQueue(
+                        attachment, guestMemory, place.host().settings().vif(), Clock.SYSTEM, wake, refusals);
+                inlines.add(queue);
+                ports.add(new HeldPort(queue.port()));
+            } else {
+                var queue = new RingQueue(
+                        guestMemory, attachment, place.host().settings().vif(), wake, refusals);
+                rings.add(queue);
+                ports.add(new HeldPort(queue.port()));
+                held.held().get(i).vif().connect(queue.end());
+            }
+        }
+        vcpu = floor.threads()
+                .add(
+                        place.vm(),
+                        new VcpuThreads.Terms(vm.weight(), vm.cap().orElse(1), deadline),
+                        this::runOne,
+                        new EventFaults());
+    }
+
+    private synchronized void started(Watcher told) {
+        running = true;
+        attachments.add(place.console().attach(line)::close);
+        attachments.add(place.messages().attach(this::sent)::close);
+        var over = ending;
+        if (over != null) {
+            // It has exited from its first event, or was killed meanwhile.
+            finish(over, told);
+        }
+    }
+
+    /** The first refusals are told: a guest that does so again and again is not given a line each. */
+    private final class Refusals implements GuestAdmission.Listener {
+        private static final int TOLD = 8;
+
+        private final String volume;
+        private int count;
+
+        Refusals(String volume) {
+            this.volume = volume;
+        }
+
+        @Override
+        public void refused(
+                GuestAdmission.Refusal why, @Nullable BlockOp op, int flags, long offset, long length, long address) {
+            if (count < TOLD) {
+                count++;
+                watcher()
+                        .noted(
+                                "refused",
+                                "disk %s: %s of %d bytes at %d, address %d: %s%s"
+                                        .formatted(
+                                                volume,
+                                                op,
+                                                length,
+                                                offset,
+                                                address,
+                                                why.name()
+                                                        .toLowerCase(Locale.ROOT)
+                                                        .replace('_', ' '),
+                                                count == TOLD ? "; further ones are only counted" : ""));
+            }
+        }
+    }
+
+    private Watcher watcher() {
+        var told = watcher;
+        assert told != null : place;
+        return told;
+    }
+
+    private GuestProgram program() {
+        var present = program;
+        assert present != null : place;
+        return present;
+    }
+
+    private MemorySegment memory() {
+        assert memory != null : place;
+        return memory;
+    }
+
+    private static CompletableFuture<Void> aside(Callable<?> work) {
+        var done = new CompletableFuture<Void>();
+        Thread.ofVirtual().name("sidecore-guest").start(() -> {
+            try {
+                work.call();
+                done.complete(null);
+            } catch (Throwable e) {
+                done.completeExceptionally(e);
+            }
+        });
+        return done;
+    }
+
+    private synchronized String reason(Throwable failure) {
+        var cause = failure;
+        while (cause instanceof CompletionException && cause.getCause() != null) {
+            cause = cause.getCause();
+        }
+        if (ending != null) {
+            return ending.cause();
+        }
+        if (cause instanceof GuestException && cause.getMessage() != null) {
+            return event.isEmpty() ? cause.getMessage() : event + ": " + cause.getMessage();
+        }
+        if (cause instanceof OutOfMemoryError) {
+            return event + ": it ran out of memory (" + cause.getMessage() + ")";
+        }
+        if (cause instanceof StackOverflowError) {
+            return event + ": its stack has overflowed";
+        }
+        return (event.isEmpty() ? "" : event + ": ") + cause;
+    }
+
+    // --- events
+
+    private void wake() {
+        var present = vcpu;
+        if (present != null) {
+            floor.threads().wake(present);
+        }
+    }
+
+    private void woken(int vif) {
+        blocks.getAndUpdate(marks -> marks | 1L << vif);
+        wake();
+    }
+
+    private boolean sent(byte[] message) {
+        if (messageCount.incrementAndGet() > MESSAGES) {
+            messageCount.decrementAndGet();
+            return false;
+        }
+        messages.add(message);
+        wake();
+        return true;
+    }
+
+    /** Does it on the vCPU between two events; the stage tells when it is done. */
+    private CompletableFuture<Void> between(Task wanted) {
+        var done = new CompletableFuture<Void>();
+        tasks.add(() -> {
+            try {
+                if (!wanted.run()) {
+                    return false;
+                }
+                done.complete(null);
+            } catch (Throwable e) {
+                done.completeExceptionally(e);
+            }
+            return true;
+        });
+        wake();
+        return done;
+    }
+
+    /** The vCPU's: one event. */
+    private boolean runOne() {
+        if (task == null) {
+            task = tasks.poll();
+        }
+        if (task != null) {
+            try {
+                if (task.run()) {
+                    task = null;
+                    return isMore();
+                }
+            } catch (Exception e) {
+                throw new IllegalStateException(e);
+            }
+            // It goes on when something wakes the guest.
+            return false;
+        }
+        if (halted || exited) {
+            return false;
+        }
+        var program = program();
+        // In turn: a disk that is never idle does not hold back timers and messages.
+        for (var tried = 0; tried < 3; tried++) {
+            turn = (turn + 1) % 3;
+            switch (turn) {
+                case 0 -> {
+                    if (blocks.get() != 0) {
+                        var vif = Long.numberOfTrailingZeros(blocks.get());
+                        blocks.getAndUpdate(marks -> marks & ~(1L << vif));
+                        event = "on_block";
+                        program.onBlock(context, vif);
+                        return isMore();
+                    }
+                }
+                case 1 -> {
+                    var timer = nextDue();
+                    if (timer != null) {
+                        timers[timer.number] = null;
+                        event = "on_timer";
+                        program.onTimer(context, timer.number);
+                        return isMore();
+                    }
+                }
+                default -> {
+                    var message = messages.poll();
+                    if (message != null) {
+                        messageCount.decrementAndGet();
+                        event = "on_message";
+                        program.onMessage(context, message);
+                        return isMore();
+                    }
+                }
+            }
+        }
+        if (stopAsked) {
+            stopAsked = false;
+            event = "on_stop";
+            program.onStop(context);
+            return isMore();
+        }
+        return false;
+    }
+
+    /** One that was set anew or taken back after it had come due is none any more. */
+    private @Nullable Timer nextDue() {
+        Timer timer;
+        do {
+            timer = due.poll();
+        } while (timer != null && timers[timer.number] != timer);
+        return timer;
+    }
+
+    private boolean isMore() {
+        if (exited) {
+            return task != null || !tasks.isEmpty();
+        }
+        return !tasks.isEmpty() || !halted && (blocks.get() != 0 || !due.isEmpty() || !messages.isEmpty() || stopAsked);
+    }
+
+    private final class EventFaults implements VcpuThreads.Faults {
+        @Override
+        public void overran(Duration lasted) {
+            if (killedFor == null) {
+                end(new Exit(false, event + " lasted longer than " + Amounts.duration(deadline)));
+            }
+        }
+
+        @Override
+        public void stuck(Duration lasted) {
+            watcher()
+                    .noted(
+                            "stuck",
+                            event
+                                    + " cannot be interrupted; its thread was given up, and its memory stays as long as it runs");
+            end(new Exit(
+                    false,
+                    event + " lasted longer than " + Amounts.duration(deadline) + ", and could not be interrupted"));
+        }
+
+        @Override
+        public void threw(Throwable thrown) {
+            end(new Exit(false, reason(thrown)));
+        }
+    }
+
+    // --- the end
+
+    /** It is over, unless it is already. */
+    private synchronized void end(Exit how) {
+        if (ending != null) {
+            return;
+        }
+        ending = how;
+        if (running) {
+            finish(how, watcher());
+        } else if (begun != null && !how.well()) {
+            begun.completeExceptionally(new GuestException(how.cause()));
+        }
+    }
+
+    private void finish(Exit how, Watcher told) {
+        aside(() -> {
+            release(how.cause()).join();
+            told.exited(how);
+            return null;
+        });
+    }
+
+    /** Completed when nothing of it runs, and others can have its disks. */
+    private CompletableFuture<Void> release(String why) {
+        attachments.forEach(one -> {
+            try {
+                one.close();
+            } catch (Exception e) {
+                LOG.warn("VM {}: letting go failed", place.vm(), e);
+            }
+        });
+        var present = vcpu;
+        var still = present == null
+                ? CompletableFuture.<@Nullable Void>completedFuture(null)
+                : floor.threads().remove(present).toCompletableFuture();
+        // One that cannot be interrupted is not waited for; what it can reach stays.
+        return still.copy()
+                .completeOnTimeout(null, 2 * deadline.toMillis() + 1_000, TimeUnit.MILLISECONDS)
+                .thenCompose(over -> {
+                    for (var timer : timers) {
+                        if (timer != null) {
+                            timer.cancel();
+                        }
+                    }
+                    inlines.forEach(InlineQueue::close);
+                    return CompletableFuture.allOf(inlines.stream()
+                            .map(queue -> queue.ended().toCompletableFuture())
+                            .toArray(CompletableFuture[]::new));
+                })
+                .thenCompose(over -> {
+                    var held = disks;
+                    return held == null ? CompletableFuture.<Void>completedFuture(null) : held.leave(why);
+                })
+                .whenComplete((left, failure) -> {
+                    var ended = new ArrayList<CompletableFuture<?>>();
+                    ended.add(still);
+                    rings.forEach(ring -> ended.add(ring.ended().toCompletableFuture()));
+                    var _ = CompletableFuture.allOf(ended.toArray(CompletableFuture[]::new))
+                            .thenRunAsync(
+                                    this::letGo, ending -> Thread.ofVirtual().start(ending));
+                });
+    }
+
+    private void letGo() {
+        var present = program;
+        if (present != null) {
+            try {
+                present.close();
+            } catch (RuntimeException e) {
+                LOG.warn("VM {}: its program failed at its end", place.vm(), e);
+            }
+        }
+        try {
+            arena.close();
+        } catch (IllegalStateException e) {
+            LOG.warn("VM {}: its memory stays mapped: {}", place.vm(), e.getMessage());
+        }
+    }
+
+    // --- what is done to it
+
+    @Override
+    public CompletionStage<Void> stop() {
+        stopAsked = true;
+        wake();
+        return CompletableFuture.completedFuture(null);
+    }
+
+    @Override
+    public void kill(String cause) {
+        killedFor = cause;
+        var present = vcpu;
+        if (present != null) {
+            floor.threads().hurry(present);
+        }
+        end(new Exit(false, cause));
+    }
+
+    @Override
+    public CompletionStage<Void> pause() {
+        return between(() -> {
+            halted = true;
+            return true;
+        });
+    }
+
+    @Override
+    public CompletionStage<Void> resume() {
+        return between(() -> {
+            halted = false;
+            return true;
+        });
+    }
+
+    @Override
+    public void place(List<Integer> on) {
+        cores = on;
+    }
+
+    @Override
+    public CompletionStage<Statistics> statistics() {
+        var present = vcpu;
+        return CompletableFuture.completedFuture(new Statistics(
+                present == null ? 0 : present.grantedNanos(),
+                OptionalLong.empty(),
+                cores.stream().map(String::valueOf).collect(Collectors.joining(","))));
+    }
+
+    // --- snapshots: between two events, when no request is on its way
+
+    @Override
+    public CompletionStage<Void> snapshot(Path folder) {
+        var saved = new CompletableFuture<byte[]>();
+        return between(() -> {
+                    for (var port : ports) {
+                        if (!port.drained()) {
+                            return false;
+                        }
+                    }
+                    saved.complete(state());
+                    return true;
+                })
+                .thenCompose(done -> aside(() -> {
+                            Files.write(folder.resolve(STATE_FILE), saved.join());
+                            saveMemory(folder.resolve(MEMORY_FILE));
+                            var held = disks;
+                            assert held != null : place;
+                            held.save(new VolumeFiles(place.host()), folder);
+                            return null;
+                        })
+                        .handle((kept, failure) -> between(this::goOn).<Void>thenApply(on -> {
+                            if (failure != null) {
+                                throw failure instanceof GuestException known
+                                        ? known
+                                        : new GuestException("it could not be saved: " + failure.getMessage(), failure);
+                            }
+                            return null;
+                        }))
+                        .thenCompose(all -> all));
+    }
+
+    /** After a snapshot: answers that came before it are still to be told of. */
+    private boolean goOn() {
+        halted = haltedBefore;
+        for (var i = 0; i < ports.size(); i++) {
+            if (ports.get(i).holdsAny() && ports.get(i).signalled()) {
+                woken(i);
+            }
+        }
+        return true;
+    }
+
+    private byte[] state() throws IOException {
+        var program = program();
+        var own =
+                program.save().orElseThrow(() -> new GuestException("its program cannot be saved (GuestProgram.save)"));
+        var bytes = new ByteArrayOutputStream();
+        var out = new DataOutputStream(bytes);
+        out.writeInt(STATE_MAGIC);
+        out.writeUTF(program.getClass().getName());
+        out.writeInt(own.length);
+        out.write(own);
+        var now = System.nanoTime();
+        for (var timer : timers) {
+            out.writeLong(timer == null ? -1 : Math.max(0, timer.at - now));
+        }
+        out.writeInt(ports.size());
+        for (var port : ports) {
+            out.writeBoolean(port.signalled());
+            for (var held : port.held()) {
+                out.writeBoolean(true);
+                out.writeLong(held.tag());
+                out.writeUTF(held.error().name());
+            }
+            out.writeBoolean(false);
+        }
+        // From here on it stands still.
+        haltedBefore = halted;
+        halted = true;
+        return bytes.toByteArray();
+    }
+
+    /** Pages that are all zero are left out: they are holes. */
+    private void saveMemory(Path file) throws IOException {
+        var zeros = new byte[PAGE];
+        try (var channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+            var size = memory().byteSize();
+            for (long at = 0; at < size; at += PAGE) {
+                var bytes = memory().asSlice(at, Math.min(PAGE, size - at));
+                if (bytes.mismatch(MemorySegment.ofArray(zeros).asSlice(0, bytes.byteSize())) >= 0) {
+                    write(channel, bytes.asByteBuffer(), at);
+                }
+            }
+            if (channel.size() < size) {
+                write(channel, ByteBuffer.allocate(1), size - 1);
+            }
+        }
+    }
+
+    private static void write(FileChannel channel, ByteBuffer bytes, long at) throws IOException {
+        for (var to = at; bytes.hasRemaining(); ) {
+            to += channel.write(bytes, to);
+        }
+    }
+
+    private void restore(Path folder) throws IOException {
+        try (var channel = FileChannel.open(folder.resolve(MEMORY_FILE))) {
+            if (channel.size() != memory().byteSize()) {
+                throw new GuestException("the snapshot is of a VM with %s of memory, and this one has %s"
+                        .formatted(Amounts.size(channel.size()), Amounts.size(memory().byteSize())));
+            }
+            var into = memory().asByteBuffer();
+            while (into.hasRemaining() && channel.read(into) >= 0) {}
+        }
+        try (var in = new DataInputStream(new ByteArrayInputStream(Files.readAllBytes(folder.resolve(STATE_FILE))))) {
+            restore(in);
+        } catch (EOFException | IllegalArgumentException e) {
+            throw new GuestException("the snapshot is damaged: " + e.getMessage(), e);
+        }
+    }
+
+    private void restore(DataInputStream in) throws IOException {
+        var program = program();
+        if (in.readInt() != STATE_MAGIC) {
+            throw new GuestException("the snapshot is of another kind of guest");
+        }
+        var of = in.readUTF();
+        if (!of.equals(program.getClass().getName())) {
+            throw new GuestException("the snapshot is of a program " + of + ", not "
+                    + program.getClass().getName());
+        }
+        var own = in.readNBytes(in.readInt());
+        var remaining = new long[TIMERS];
+        for (var i = 0; i < TIMERS; i++) {
+            remaining[i] = in.readLong();
+        }
+        if (in.readInt() != ports.size()) {
+            throw new GuestException("the snapshot is of a VM with another number of disks");
+        }
+        for (var i = 0; i < ports.size(); i++) {
+            var port = ports.get(i);
+            port.signalAnswers(in.readBoolean());
+            while (in.readBoolean()) {
+                port.hold(in.readLong(), Errno.valueOf(in.readUTF()));
+            }
+            if (port.holdsAny() && port.signalled()) {
+                woken(i);
+            }
+        }
+        event = "on_restore";
+        program.onRestore(context, own);
+        for (var i = 0; i < TIMERS; i++) {
+            if (remaining[i] >= 0) {
+                context.timer(i, Duration.ofNanos(remaining[i]));
+            }
+        }
+    }
+
+    // --- what the program is given
+
+    private final class Timer implements Runnable {
+        final int number;
+        final long at;
+        volatile @Nullable ScheduledFuture<?> scheduled;
+
+        Timer(int number, long at) {
+            this.number = number;
+            this.at = at;
+        }
+
+        @Override
+        public void run() {
+            due.add(this);
+            wake();
+        }
+
+        void cancel() {
+            var future = scheduled;
+            if (future != null) {
+                future.cancel(false);
+            }
+        }
+    }
+
+    private final class Context implements GuestContext {
+        @Override
+        public String name() {
+            return place.vm();
+        }
+
+        @Override
+        public MemorySegment memory() {
+            return EventGuest.this.memory();
+        }
+
+        @Override
+        public int vifs() {
+            return ports.size();
+        }
+
+        @Override
+        public GuestPort vif(int number) {
+            return ports.get(number);
+        }
+
+        @Override
+        public long nanos() {
+            return System.nanoTime();
+        }
+
+        @Override
+        public long wallNanos() {
+            var now = Instant.now();
+            return now.getEpochSecond() * 1_000_000_000 + now.getNano();
+        }
+
+        @Override
+        public void timer(int number, Duration after) {
+            cancelTimer(number);
+            var timer = new Timer(number, System.nanoTime() + after.toNanos());
+            timers[number] = timer;
+            timer.scheduled = floor.timers().schedule(timer, after.toNanos(), TimeUnit.NANOSECONDS);
+        }
+
+        @Override
+        public void cancelTimer(int number) {
+            if (number < 0 || number >= TIMERS) {
+                throw new GuestException("timers are numbered from 0 to " + (TIMERS - 1) + ", not " + number);
+            }
+            var former = timers[number];
+            if (former != null) {
+                former.cancel();
+                timers[number] = null;
+            }
+        }
+
+        @Override
+        public void print(byte[] text, int offset, int length) {
+            line.print(text, offset, length);
+        }
+
+        @Override
+        public void message(byte[] message) {
+            if (message.length > Messages.LONGEST) {
+                throw new GuestException("a message has at most " + Messages.LONGEST + " bytes, not " + message.length);
+            }
+            place.messages().said(message);
+        }
+
+        @Override
+        public void exit(int code) {
+            exited = true;
+            end(
+                    code == 0
+                            ? new Exit(true, "its program ended")
+                            : new Exit(false, "its program ended with code " + code));
+        }
+    }
+}
