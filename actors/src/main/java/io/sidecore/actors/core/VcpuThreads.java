@@ -408,14 +408,12 @@ public final class VcpuThreads implements AutoCloseable {
         private void run() {
             var placement = enter();
             try {
-                while (true) {
-                    var vcpu = next();
+                for (var vcpu = next(); vcpu != null || goesOn(); ) {
                     if (vcpu != null) {
-                        runFrom(vcpu);
-                    } else if (!goesOn()) {
-                        break;
+                        vcpu = runAndNext(vcpu);
                     } else {
                         park();
+                        vcpu = next();
                     }
                 }
             } finally {
@@ -464,21 +462,19 @@ public final class VcpuThreads implements AutoCloseable {
             }
         }
 
-        /** Runs this one's event, and then those of whichever is next, as long as there are. */
-        private void runFrom(Vcpu first) {
-            for (@Nullable Vcpu vcpu = first; vcpu != null; ) {
-                var more = runEvent(vcpu);
-                boolean left;
-                @Nullable Vcpu next;
-                synchronized (lock) {
-                    left = settle(vcpu, more);
-                    next = next();
-                }
-                if (left) {
-                    vcpu.gone.complete(null);
-                }
-                vcpu = next;
+        /** Runs an event of it, pays for that, and takes the next one. */
+        private @Nullable Vcpu runAndNext(Vcpu vcpu) {
+            var more = runEvent(vcpu);
+            boolean left;
+            Vcpu next;
+            synchronized (lock) {
+                left = settle(vcpu, more);
+                next = next();
             }
+            if (left) {
+                vcpu.gone.complete(null);
+            }
+            return next;
         }
 
         private boolean runEvent(Vcpu vcpu) {
