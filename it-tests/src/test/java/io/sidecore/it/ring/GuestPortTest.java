@@ -12,10 +12,13 @@ import io.sidecore.actors.vif.GuestAdmission.Refusal;
 import io.sidecore.actors.vif.GuestMemory;
 import io.sidecore.actors.vif.GuestPort;
 import io.sidecore.actors.vif.GuestPort.Sent;
+import io.sidecore.actors.vif.Route;
 import io.sidecore.conf.AttachMode;
 import io.sidecore.devices.block.FileMedium;
 import io.sidecore.devices.block.LinuxImage;
 import io.sidecore.devices.block.MemoryMedium;
+import io.sidecore.devices.interpose.FaultInjector;
+import io.sidecore.devices.interpose.FaultPlan;
 import io.sidecore.it.ring.Served.Way;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -31,6 +34,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executor;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
 import org.junit.jupiter.api.AfterAll;
@@ -248,6 +252,45 @@ class GuestPortTest {
                 assertAnswer(served, i, Errno.OK);
             }
             assertThat(flush(served, sent)).isEqualTo(Sent.SENT);
+        }
+    }
+
+    // --- changes
+
+    @ParameterizedTest
+    @EnumSource(names = {"SHARED", "POLLED"})
+    void interposersComeAndGoAndTheQueueMovesWhileAGuestIsServed(Way way) throws Exception {
+        try (var served = served(way)) {
+            var guest = new LaneGuest(served.port, memory, new SplittableRandom(6), 16, 30_000, false);
+            var over = new CountDownLatch(1);
+            var changes = new AtomicInteger();
+            var changing = new Thread(() -> {
+                for (; over.getCount() > 0; changes.incrementAndGet()) {
+                    var n = changes.get();
+                    var slow = new FaultInjector("slow", FaultPlan.none(n).withDelay(0.05, Duration.ofNanos(100_000)));
+                    served.queue
+                            .change(
+                                    new Route(
+                                            n % 2 == 0 ? List.of(slow) : List.of(),
+                                            served.queue.route().attachment()),
+                                    served.loops.get(n / 2 % 2))
+                            .toCompletableFuture()
+                            .join();
+                    if (n % 8 == 0) {
+                        served.ring.polled(way == Way.POLLED ^ n % 16 == 0);
+                    }
+                }
+            });
+            changing.start();
+
+            run(served, guest);
+            over.countDown();
+            changing.join();
+
+            System.out.printf("%s: %,d changes beneath a guest%n", way, changes.get());
+            assertThat(guest.violations()).isEmpty();
+            assertThat(guest.answered()).isEqualTo(30_000);
+            assertThat(changes.get()).isGreaterThan(20);
         }
     }
 
