@@ -1,8 +1,10 @@
 package io.sidecore.devices.ring;
 
 import java.util.ArrayDeque;
+import org.jetbrains.lincheck.datastructures.LongGen;
 import org.jetbrains.lincheck.datastructures.ModelCheckingOptions;
 import org.jetbrains.lincheck.datastructures.Operation;
+import org.jetbrains.lincheck.datastructures.Param;
 import org.jetbrains.lincheck.datastructures.StressOptions;
 import org.junit.jupiter.api.Test;
 
@@ -15,7 +17,7 @@ public class RingLinearizabilityTest {
     private final long[] received = new long[1];
 
     @Operation(nonParallelGroup = "producer")
-    public boolean send(long value) {
+    public boolean send(@Param(gen = LongGen.class) long value) {
         sent[0] = value;
         return ring.send(sent);
     }
