@@ -63,11 +63,14 @@ public final class Signal {
     }
 
     /**
-     * The waiter has seen all there was. For its thread.
+     * The waiter has seen all there was. For its thread; switched off it only looks, since nobody is going to wait.
      *
      * @return false if there is something again: look before you wait
      */
     public boolean arm() {
+        if (!on) {
+            return !due.getAsBoolean();
+        }
         ARMED.setOpaque(this, true);
         VarHandle.fullFence();
         if (due.getAsBoolean()) {

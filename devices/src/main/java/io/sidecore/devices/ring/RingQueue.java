@@ -147,11 +147,13 @@ public final class RingQueue {
 
         @Override
         public boolean isFull() {
-            if (hasRoom()) {
-                return over;
+            while (!hasRoom()) {
+                wantsRoom = true;
+                if (room.arm()) {
+                    return true;
+                }
             }
-            wantsRoom = true;
-            return room.arm();
+            return over;
         }
 
         boolean hasRoom() {
@@ -172,8 +174,10 @@ public final class RingQueue {
             record[2] = length;
             record[3] = address;
             record[4] = tag;
+            if (!requests.send(record)) {
+                return Sent.FULL;
+            }
             inFlight++;
-            requests.send(record);
             requestsCame.published();
             return Sent.SENT;
         }
