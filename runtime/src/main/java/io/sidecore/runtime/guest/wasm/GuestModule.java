@@ -1,5 +1,6 @@
 package io.sidecore.runtime.guest.wasm;
 
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.lang.ref.WeakReference;
 import java.nio.file.Files;
@@ -48,16 +49,13 @@ public final class GuestModule {
         ModuleScan.check(wasm);
         WasmModule parsed;
         try {
-            parsed = Parser.builder()
-                    .withCustomParsers(Map.of())
-                    .build()
-                    .parse(() -> new java.io.ByteArrayInputStream(wasm));
+            parsed = Parser.builder().withCustomParsers(Map.of()).build().parse(() -> new ByteArrayInputStream(wasm));
             this.kind = ModuleCheck.check(parsed);
             this.start = parsed.startSection().map(s -> (int) s.startIndex()).orElse(-1);
             this.module = this.start < 0 ? parsed : withoutStart(parsed);
         } catch (ModuleException e) {
             throw e;
-        } catch (RuntimeException | StackOverflowError e) {
+        } catch (RuntimeException | StackOverflowError | AssertionError e) {
             throw new ModuleException("this WebAssembly module is not valid: " + text(e), e);
         }
         this.hash = hash;
@@ -134,6 +132,7 @@ public final class GuestModule {
         }
     }
 
+    /** What it says; an engine's assertion says nothing. */
     static String text(Throwable e) {
         return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
     }
@@ -186,7 +185,7 @@ public final class GuestModule {
                 compiled = MachineFactoryCompiler.builder(module)
                         .withInterpreterFallback(InterpreterFallback.SILENT)
                         .compile();
-            } catch (RuntimeException | LinkageError | StackOverflowError e) {
+            } catch (RuntimeException | LinkageError | StackOverflowError | AssertionError e) {
                 throw new ModuleException("this WebAssembly module cannot be compiled: " + text(e), e);
             }
             machines = compiled;

@@ -1,6 +1,7 @@
 package io.sidecore.runtime.guest.wasm;
 
 import java.util.EnumSet;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
@@ -115,14 +116,17 @@ final class ModuleCheck {
 
     private static void value(ValType type) {
         if (!type.isNumeric() && !type.equals(ValType.FuncRef)) {
-            throw unsupported("values of type " + type.name().toLowerCase(java.util.Locale.ROOT));
+            throw unsupported(
+                    type.isReference()
+                            ? "references to other things than functions"
+                            : "values of type " + Signature.name(type));
         }
     }
 
     private static void operation(OpCode code) {
         var prefix = code.opcode() >> 8;
         if (prefix == 0xFB || prefix == 0xFD || REFUSED.contains(code)) {
-            throw unsupported("the instruction " + code.name().toLowerCase(java.util.Locale.ROOT)
+            throw unsupported("the instruction " + code.name().toLowerCase(Locale.ROOT)
                     + (prefix == 0xFD ? " (vectors: build without -msimd128)" : ""));
         }
     }

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 import run.endive.runtime.HostFunction;
@@ -115,8 +116,7 @@ final class SidecoreImports {
         for (var each : module.module().importSection().stream().distinct().toList()) {
             if (each instanceof FunctionImport && each.module().equals(MODULE)) {
                 var type = waits == null ? OF_EVENTS.get(each.name()) : OF_PROGRAMS.get(each.name());
-                functions.add(new HostFunction(
-                        MODULE, each.name(), java.util.Objects.requireNonNull(type), handle(each.name())));
+                functions.add(new HostFunction(MODULE, each.name(), Objects.requireNonNull(type), handle(each.name())));
             }
         }
         return functions;
@@ -232,7 +232,7 @@ final class SidecoreImports {
         if (!isHeld(vif)) {
             return -EBADF;
         }
-        return java.util.Objects.requireNonNull(waits).await(context, vif, milliseconds);
+        return Objects.requireNonNull(waits).await(context, vif, milliseconds);
     }
 
     // --- timers, console, messages

@@ -2,6 +2,7 @@ package io.sidecore.runtime.guest.wasm;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Collectors;
 import run.endive.wasm.types.FunctionType;
 import run.endive.wasm.types.ValType;
@@ -33,7 +34,7 @@ final class Signature {
         return types.stream().map(Signature::name).collect(Collectors.joining(", ", "(", ")"));
     }
 
-    private static String name(ValType type) {
-        return type.name().toLowerCase(java.util.Locale.ROOT);
+    static String name(ValType type) {
+        return type.name().toLowerCase(Locale.ROOT);
     }
 }

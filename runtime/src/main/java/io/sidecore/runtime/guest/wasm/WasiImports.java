@@ -7,6 +7,7 @@ import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import run.endive.runtime.HostFunction;
 import run.endive.runtime.ImportFunction;
@@ -100,7 +101,7 @@ final class WasiImports {
         var functions = new ArrayList<ImportFunction>();
         for (var each : module.module().importSection().stream().distinct().toList()) {
             if (each instanceof FunctionImport && each.module().equals(MODULE)) {
-                var type = java.util.Objects.requireNonNull(TYPES.get(each.name()));
+                var type = Objects.requireNonNull(TYPES.get(each.name()));
                 var call = call(each.name());
                 functions.add(
                         new HostFunction(MODULE, each.name(), type, (instance, a) -> new long[] {guarded(call, a)}));

@@ -77,15 +77,15 @@ public final class WasmProgram implements GuestProgram {
         if (at == 0) {
             return;
         }
-        if (!running().memory().holds(at, message.length)) {
+        var memory = running().memory();
+        if (!memory.holds(at, message.length)) {
             trapped = true;
             throw new WasmTrap(
                     WasmTrap.Reason.OUT_OF_BOUNDS,
                     "the guest's message_buffer has given " + Integer.toUnsignedLong(at) + " for " + message.length
-                            + " bytes, which does not lie in its memory of "
-                            + running().memory().bytes());
+                            + " bytes, which does not lie in its memory of " + memory.bytes());
         }
-        running().memory().write(at, message, 0, message.length);
+        memory.write(at, message, 0, message.length);
         handle(context, "on_message", at, message.length);
     }
 

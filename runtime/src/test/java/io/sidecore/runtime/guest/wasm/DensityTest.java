@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.sidecore.devices.linux.OffHeap;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -22,14 +23,16 @@ class DensityTest {
         return Runtime.getRuntime().totalMemory() - Runtime.getRuntime().freeMemory();
     }
 
-    /** Kibibytes of this process that are in memory; −1 where the system does not tell. */
-    private static long residentKib() throws Exception {
-        var status = Path.of("/proc/self/status");
-        if (!Files.exists(status)) {
+    /** Kibibytes of a mapping that are in memory; −1 where the system does not tell. */
+    private static long residentKib(MemorySegment mapping) throws Exception {
+        var maps = Path.of("/proc/self/smaps");
+        if (!Files.exists(maps)) {
             return -1;
         }
-        return Files.readAllLines(status).stream()
-                .filter(l -> l.startsWith("VmRSS:"))
+        var begin = Long.toHexString(mapping.address()) + "-";
+        return Files.readAllLines(maps).stream()
+                .dropWhile(l -> !l.startsWith(begin))
+                .filter(l -> l.startsWith("Rss:"))
                 .map(l -> Long.parseLong(l.replaceAll("\\D", "")))
                 .findFirst()
                 .orElse(-1L);
@@ -54,16 +57,22 @@ class DensityTest {
                 start(module, hosts.get(i), guests);
             }
             var heapBefore = heap();
-            var residentBefore = residentKib();
+            var residentBefore = residentKib(memory);
             began = System.nanoTime();
             for (var i = GUESTS; i < 2 * GUESTS; i++) {
                 start(module, hosts.get(i), guests);
             }
             var started = System.nanoTime() - began;
             var heapEach = (heap() - heapBefore) / GUESTS;
+            var residentEach = (residentKib(memory) - residentBefore) / GUESTS;
             System.out.printf(
-                    "demo guest: parsed and compiled in %d ms; started in %.1f us each; %d bytes of heap and %d KiB resident each, linear memory included%n",
-                    compiled / 1_000_000, started / 1e3 / GUESTS, heapEach, (residentKib() - residentBefore) / GUESTS);
+                    "demo guest: parsed and compiled in %d ms; started in %.1f us each; %d bytes of heap each, and %d KiB of its %d KiB of linear memory%n",
+                    compiled / 1_000_000,
+                    started / 1e3 / GUESTS,
+                    heapEach,
+                    residentEach,
+                    guests.getLast().memoryBytes() >> 10);
+            assertThat(residentEach).isLessThan(100);
             assertThat(heapEach).isLessThan(64 << 10);
             assertThat(guests)
                     .allSatisfy(guest -> assertThat(guest.memoryBytes()).isLessThan(MEMORY));

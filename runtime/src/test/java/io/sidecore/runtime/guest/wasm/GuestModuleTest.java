@@ -160,7 +160,7 @@ class GuestModuleTest {
 
     @Test
     void twoMemoriesAreRefused() {
-        refused(events().memory(1, 1).bytes());
+        refused(events().memory(1, 1).bytes(), "memories");
     }
 
     @Test
@@ -170,7 +170,7 @@ class GuestModuleTest {
 
     @Test
     void referencesToTheHostAreRefused() {
-        refused(events().exported("v", "E>", "").bytes(), "externref");
+        refused(events().exported("v", "E>", "").bytes(), "references to other things than functions");
     }
 
     @Test
