@@ -13,18 +13,20 @@ import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
+import org.objectweb.asm.MethodTooLargeException;
 import run.endive.compiler.InterpreterFallback;
 import run.endive.compiler.MachineFactoryCompiler;
 import run.endive.runtime.Instance;
 import run.endive.runtime.Machine;
 import run.endive.wasm.Parser;
+import run.endive.wasm.WasmEngineException;
 import run.endive.wasm.WasmModule;
 import run.endive.wasm.types.MemoryLimits;
 
 /**
  * A WebAssembly module that can be a guest: parsed, checked, and compiled to bytecode when first started. All VMs of the same bytes share one, as long as any of them is there. For any thread.
  *
- * <p>To check a configuration, {@link #read} it and {@link #checkMemory} against the VM's memory: nothing is compiled or run by that. A function too large for a method of the JVM (some 64 KiB of bytecode) is interpreted instead, which is much slower.
+ * <p>To check a configuration, {@link #read} it and {@link #checkMemory} against the VM's memory: nothing is compiled or run by that; {@link #compile} leaves nothing to chance. A function too large for a method of the JVM (64 KiB of bytecode) is refused: interpreted, its calls would be on the host's heap, where no limit holds.
  */
 public final class GuestModule {
     /** What a module is, by what it exports. */
@@ -35,6 +37,7 @@ public final class GuestModule {
         PROGRAM
     }
 
+    private static final int TEXT_MAX = 200;
     private static final Map<String, WeakReference<GuestModule>> SHARED = new ConcurrentHashMap<>();
 
     private final String hash;
@@ -132,9 +135,14 @@ public final class GuestModule {
         }
     }
 
-    /** What it says; an engine's assertion says nothing. */
+    /** What it says, cut where it goes on without end: the validator says all that is wrong. */
     static String text(Throwable e) {
-        return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+        if (e.getMessage() == null) {
+            return e.getClass().getSimpleName();
+        }
+        return e.getMessage().length() <= TEXT_MAX
+                ? e.getMessage()
+                : e.getMessage().substring(0, TEXT_MAX) + "...";
     }
 
     /** What it is. */
@@ -177,14 +185,30 @@ public final class GuestModule {
         return start < 0 ? Optional.empty() : Optional.of(start);
     }
 
+    /**
+     * Compiles it now rather than when it is first started.
+     *
+     * @throws ModuleException if it cannot be compiled
+     */
+    public void compile() {
+        machines();
+    }
+
     /** What runs instances of it; compiles when asked first. */
     synchronized Function<Instance, Machine> machines() {
         var compiled = machines;
         if (compiled == null) {
             try {
                 compiled = MachineFactoryCompiler.builder(module)
-                        .withInterpreterFallback(InterpreterFallback.SILENT)
+                        .withInterpreterFallback(InterpreterFallback.FAIL)
                         .compile();
+            } catch (WasmEngineException e) {
+                throw new ModuleException(
+                        e.getCause() instanceof MethodTooLargeException large
+                                ? "function " + large.getMethodName().replace("func_", "")
+                                        + " of the module is too large to be compiled (64 KiB of bytecode at most): split it"
+                                : "this WebAssembly module cannot be compiled: " + text(e),
+                        e);
             } catch (RuntimeException | LinkageError | StackOverflowError | AssertionError e) {
                 throw new ModuleException("this WebAssembly module cannot be compiled: " + text(e), e);
             }

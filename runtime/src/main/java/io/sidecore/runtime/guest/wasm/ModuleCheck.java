@@ -10,6 +10,7 @@ import org.jspecify.annotations.Nullable;
 import run.endive.wasm.WasmModule;
 import run.endive.wasm.types.Export;
 import run.endive.wasm.types.ExternalType;
+import run.endive.wasm.types.FunctionBody;
 import run.endive.wasm.types.FunctionImport;
 import run.endive.wasm.types.FunctionType;
 import run.endive.wasm.types.OpCode;
@@ -22,6 +23,7 @@ final class ModuleCheck {
     static final int TABLES_MAX = 16;
     static final int TABLE_ENTRIES_MAX = 65_536;
     static final int GLOBALS_MAX = 10_000;
+    static final long LAYOUT_MAX = 8 << 20;
 
     /** What an event-driven module may export for the host to call. */
     static final Map<String, FunctionType> HANDLERS = Map.of(
@@ -106,11 +108,20 @@ final class ModuleCheck {
         for (var global : globals) {
             value(global.valueType());
         }
-        for (var body : module.codeSection().functionBodies()) {
-            body.localTypes().forEach(ModuleCheck::value);
-            for (var instruction : body.instructions()) {
-                operation(instruction.opcode());
-            }
+        for (var i = 0; i < module.codeSection().functionBodyCount(); i++) {
+            body(i, module.codeSection().getFunctionBody(i));
+        }
+    }
+
+    private void body(int number, FunctionBody body) {
+        body.localTypes().forEach(ModuleCheck::value);
+        for (var instruction : body.instructions()) {
+            operation(instruction.opcode());
+        }
+        if (FunctionLayout.bytes(module, number) > LAYOUT_MAX) {
+            throw new ModuleException(
+                    "function body " + number
+                            + " of the module has too many values on its stack under too many branches to be compiled: split it");
         }
     }
 
@@ -222,22 +233,11 @@ final class ModuleCheck {
             throw new ModuleException(
                     "the module's export " + name + " is no function: " + Signature.text(expected) + " is expected");
         }
-        var imports = module.importSection().count(ExternalType.FUNCTION);
-        var actual = export.index() < imports
-                ? importedType(export.index())
-                : module.functionSection().getFunctionType(export.index() - imports, module.typeSection());
+        var actual = FunctionLayout.functionType(module, export.index());
         if (!actual.equals(expected)) {
             throw new ModuleException("the module's function " + name + " is " + Signature.text(actual) + ": "
                     + Signature.text(expected) + " is expected");
         }
-    }
-
-    private FunctionType importedType(int index) {
-        var functions = module.importSection().stream()
-                .filter(FunctionImport.class::isInstance)
-                .map(FunctionImport.class::cast)
-                .toList();
-        return module.typeSection().getType(functions.get(index).typeIndex());
     }
 
     // --- what it imports

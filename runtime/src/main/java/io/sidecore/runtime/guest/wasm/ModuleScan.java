@@ -1,7 +1,7 @@
 package io.sidecore.runtime.guest.wasm;
 
 /**
- * A first look at a module's bytes, before anything is built from them: whether they are a module at all and whole, and whether what they would become stays bounded. A few bytes can declare thousands of local variables, each of which the compiler would lay out in each branch.
+ * A first look at a module's bytes, before anything is built from them: whether they are a module at all and whole, and whether what they would become stays bounded. A few bytes can declare millions of local variables.
  *
  * <p>Source: WebAssembly Core Specification 2.0, sections 5.5.2, 5.5.13 and 5.5.16.
  */
@@ -9,7 +9,6 @@ final class ModuleScan {
     static final int MODULE_MAX = 32 << 20;
     static final int BODY_MAX = 1 << 20;
     static final long LOCALS_MAX = 1_000_000;
-    static final long LAYOUT_MAX = 64_000_000;
 
     private static final int CODE = 10;
 
@@ -82,7 +81,7 @@ final class ModuleScan {
                 type(next);
             }
             locals += own;
-            if (locals > LOCALS_MAX || own * length > LAYOUT_MAX) {
+            if (locals > LOCALS_MAX) {
                 throw new ModuleException("function body " + i + " has " + own + " local variables in " + length
                         + " bytes of code: that is too much to compile");
             }

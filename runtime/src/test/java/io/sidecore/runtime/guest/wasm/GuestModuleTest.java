@@ -197,8 +197,41 @@ class GuestModuleTest {
     }
 
     @Test
+    void aFunctionWhoseLayoutsWouldEndTheJvmIsRefused() {
+        // 8,000 values on the stack under 10,000 branches.
+        var deep = "41 00".repeat(8_000) + "02 40 41 00 0D 00 0B".repeat(10_000) + "1A".repeat(8_000);
+        refused(events().exported("f", ">", deep).bytes(), "function body 1", "too many values on its stack");
+    }
+
+    @Test
+    void layoutsJustBelowTheBoundCompile() {
+        var text = events();
+        text.function(
+                ">", "i".repeat(400), "41 00".repeat(400) + "02 40 41 00 0D 00 0B".repeat(2_400) + "1A".repeat(400));
+        text.module().compile();
+    }
+
+    @Test
+    void aFunctionTooLargeForAMethodIsRefusedAndNamed() {
+        // Each addition compiles to more than a byte.
+        var module = events().exported("f", ">", "41 00" + "41 01 6A".repeat(40_000) + "1A")
+                .module();
+        assertThatThrownBy(module::compile)
+                .isInstanceOf(ModuleException.class)
+                .hasMessageContaining("function 1 of the module is too large to be compiled");
+    }
+
+    @Test
     void aModuleThatDoesNotValidateIsRefused() {
         refused(events().exported("f", ">i", "").bytes(), "not valid");
+    }
+
+    @Test
+    void whatIsWrongIsSaidInASentenceHoweverMuchIsWrong() {
+        var many = events().exported("f", ">", "6A".repeat(10_000)).bytes();
+        assertThatThrownBy(() -> GuestModule.of(many))
+                .isInstanceOf(ModuleException.class)
+                .satisfies(e -> assertThat(e.getMessage()).hasSizeLessThan(300));
     }
 
     @Test
