@@ -187,11 +187,19 @@ class SidecoreImportsTest {
     }
 
     @Test
-    void textAndMessagesAreBounded() {
-        var large = new ImportCaller(new TestHost(4L * PAGE));
-        assertThat(large.call("print", 0, PAGE)).isZero();
+    void textAndMessagesHaveALongestLength() {
+        assertThat(guest.call("print", 0, PAGE)).isZero();
         assertThat(guest.call("print", 0, -1)).isEqualTo(-SidecoreImports.EFAULT);
         assertThat(guest.call("message_send", 0, Integer.MIN_VALUE)).isEqualTo(-SidecoreImports.EFAULT);
+        for (var name : new String[] {"print", "message_send"}) {
+            var text = new ModuleText().memory(2, 2).export("memory", 2, 0);
+            var function = text.imported("sidecore", name, "ii>i");
+            var exit = text.imported("sidecore", "exit", "i>");
+            var body = ModuleText.i32(0) + ModuleText.i32(PAGE + 1) + ModuleText.call(function) + ModuleText.call(exit);
+            new WasmProgram(text.exported("on_start", ">", body).module()).onStart(host);
+            assertThat(host.exit).isEqualTo(-SidecoreImports.E2BIG);
+        }
+        assertThat(host.messages).isEmpty();
     }
 
     @Test
