@@ -1,0 +1,219 @@
+package io.sidecore.runtime.guest.wasm;
+
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.lang.ref.WeakReference;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+import org.objectweb.asm.MethodTooLargeException;
+import run.endive.compiler.InterpreterFallback;
+import run.endive.compiler.MachineFactoryCompiler;
+import run.endive.runtime.Instance;
+import run.endive.runtime.Machine;
+import run.endive.wasm.Parser;
+import run.endive.wasm.WasmEngineException;
+import run.endive.wasm.WasmModule;
+import run.endive.wasm.types.MemoryLimits;
+
+/**
+ * A WebAssembly module that can be a guest: parsed, checked, and compiled to bytecode when first started. All VMs of the same bytes share one, as long as any of them is there. For any thread.
+ *
+ * <p>To check a configuration, {@link #read} it and {@link #checkMemory} against the VM's memory: nothing is compiled or run by that; {@link #compile} leaves nothing to chance. A function too large for a method of the JVM (64 KiB of bytecode) is refused: interpreted, its calls would be on the host's heap, where no limit holds.
+ */
+public final class GuestModule {
+    /** What a module is, by what it exports. */
+    public enum Kind {
+        /** Made of event handlers, {@code on_start} first: {@link WasmProgram}. */
+        EVENTS,
+        /** A program of WASI preview 1, {@code _start}: {@link WasiProgram}. */
+        PROGRAM
+    }
+
+    private static final int TEXT_MAX = 200;
+    private static final Map<String, WeakReference<GuestModule>> SHARED = new ConcurrentHashMap<>();
+
+    private final String hash;
+    private final Kind kind;
+    /** Without its start function, which is called where its traps and its time are accounted for, and not again when it is restored. */
+    private final WasmModule module;
+
+    private final int start;
+    private @Nullable Function<Instance, Machine> machines;
+
+    private GuestModule(String hash, byte[] wasm) {
+        ModuleScan.check(wasm);
+        WasmModule parsed;
+        try {
+            parsed = Parser.builder().withCustomParsers(Map.of()).build().parse(() -> new ByteArrayInputStream(wasm));
+            this.kind = ModuleCheck.check(parsed);
+            this.start = parsed.startSection().map(s -> (int) s.startIndex()).orElse(-1);
+            this.module = this.start < 0 ? parsed : withoutStart(parsed);
+        } catch (ModuleException e) {
+            throw e;
+        } catch (RuntimeException | StackOverflowError | AssertionError e) {
+            throw new ModuleException("this WebAssembly module is not valid: " + text(e), e);
+        }
+        this.hash = hash;
+    }
+
+    private static WasmModule withoutStart(WasmModule m) {
+        var copy = WasmModule.builder()
+                .withValidation(false)
+                .setTypeSection(m.typeSection())
+                .setImportSection(m.importSection())
+                .setFunctionSection(m.functionSection())
+                .setTableSection(m.tableSection())
+                .setGlobalSection(m.globalSection())
+                .setExportSection(m.exportSection())
+                .setElementSection(m.elementSection())
+                .setCodeSection(m.codeSection())
+                .setDataSection(m.dataSection());
+        m.memorySection().ifPresent(copy::setMemorySection);
+        m.dataCountSection().ifPresent(copy::setDataCountSection);
+        return copy.build();
+    }
+
+    /**
+     * The module of these bytes.
+     *
+     * @throws ModuleException if they are none, or one that cannot be a guest
+     */
+    public static GuestModule of(byte[] wasm) {
+        var hash = sha256(wasm);
+        var shared = shared(hash);
+        if (shared != null) {
+            return shared;
+        }
+        var module = new GuestModule(hash, wasm);
+        SHARED.values().removeIf(reference -> reference.get() == null);
+        // Two that read it at a time agree on one.
+        var kept = new GuestModule[1];
+        SHARED.compute(hash, (key, reference) -> {
+            kept[0] = reference == null ? null : reference.get();
+            return kept[0] == null ? new WeakReference<>(module) : reference;
+        });
+        return kept[0] == null ? module : kept[0];
+    }
+
+    private static @Nullable GuestModule shared(String hash) {
+        var reference = SHARED.get(hash);
+        return reference == null ? null : reference.get();
+    }
+
+    /**
+     * The module in this file.
+     *
+     * @throws ModuleException if it cannot be read, is none, or cannot be a guest; names the file
+     */
+    public static GuestModule read(Path file) {
+        try {
+            if (Files.size(file) > ModuleScan.MODULE_MAX) {
+                throw new ModuleException("the module has " + Files.size(file) + " bytes: at most "
+                        + ModuleScan.MODULE_MAX + " are taken");
+            }
+            return of(Files.readAllBytes(file));
+        } catch (IOException e) {
+            throw new ModuleException(file + " cannot be read: " + text(e), e);
+        } catch (ModuleException e) {
+            throw new ModuleException(file + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static String sha256(byte[] bytes) {
+        try {
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+        } catch (NoSuchAlgorithmException e) {
+            throw new AssertionError("every JVM has SHA-256", e);
+        }
+    }
+
+    /** What it says, cut where it goes on without end: the validator says all that is wrong. */
+    static String text(Throwable e) {
+        if (e.getMessage() == null) {
+            return e.getClass().getSimpleName();
+        }
+        return e.getMessage().length() <= TEXT_MAX
+                ? e.getMessage()
+                : e.getMessage().substring(0, TEXT_MAX) + "...";
+    }
+
+    /** What it is. */
+    public Kind kind() {
+        return kind;
+    }
+
+    /** SHA-256 of its bytes, in hexadecimal digits. */
+    public String hash() {
+        return hash;
+    }
+
+    /** Bytes of memory that it starts with: its VM must have them. */
+    public long initialMemory() {
+        return (long) limits().initialPages() * LinearMemory.PAGE;
+    }
+
+    /**
+     * Whether a VM of so many bytes of memory can run it.
+     *
+     * @throws ModuleException if it has too few
+     */
+    public void checkMemory(long bytes) {
+        if (initialMemory() > bytes) {
+            throw new ModuleException("the module starts with " + initialMemory() + " bytes of memory, and its VM has "
+                    + bytes + ": give the VM at least as much");
+        }
+    }
+
+    MemoryLimits limits() {
+        return module.memorySection().orElseThrow().getMemory(0).limits();
+    }
+
+    WasmModule module() {
+        return module;
+    }
+
+    /** The number of the function that a module may name to be called first. */
+    Optional<Integer> start() {
+        return start < 0 ? Optional.empty() : Optional.of(start);
+    }
+
+    /**
+     * Compiles it now rather than when it is first started.
+     *
+     * @throws ModuleException if it cannot be compiled
+     */
+    public void compile() {
+        machines();
+    }
+
+    /** What runs instances of it; compiles when asked first. */
+    synchronized Function<Instance, Machine> machines() {
+        var compiled = machines;
+        if (compiled == null) {
+            try {
+                compiled = MachineFactoryCompiler.builder(module)
+                        .withInterpreterFallback(InterpreterFallback.FAIL)
+                        .compile();
+            } catch (WasmEngineException e) {
+                throw new ModuleException(
+                        e.getCause() instanceof MethodTooLargeException large
+                                ? "function " + large.getMethodName().replace("func_", "")
+                                        + " of the module is too large to be compiled (64 KiB of bytecode at most): split it"
+                                : "this WebAssembly module cannot be compiled: " + text(e),
+                        e);
+            } catch (RuntimeException | LinkageError | StackOverflowError | AssertionError e) {
+                throw new ModuleException("this WebAssembly module cannot be compiled: " + text(e), e);
+            }
+            machines = compiled;
+        }
+        return compiled;
+    }
+}
