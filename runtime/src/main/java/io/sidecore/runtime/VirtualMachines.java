@@ -11,9 +11,13 @@ import io.sidecore.conf.Names;
 import io.sidecore.conf.VmSettings;
 import io.sidecore.runtime.guest.EventGuest;
 import io.sidecore.runtime.guest.GuestPlace;
+import io.sidecore.runtime.guest.LateGuest;
+import io.sidecore.runtime.guest.ProgramGuest;
 import io.sidecore.runtime.guest.Spawner;
 import io.sidecore.runtime.guest.VcpuPlace;
 import io.sidecore.runtime.guest.qemu.QemuGuest;
+import io.sidecore.runtime.guest.wasm.GuestModule;
+import io.sidecore.runtime.guest.wasm.WasmProgram;
 import io.sidecore.runtime.vm.Console;
 import io.sidecore.runtime.vm.Messages;
 import io.sidecore.runtime.vm.VmHistory;
@@ -162,7 +166,7 @@ public final class VirtualMachines {
         var place = new GuestPlace(name, folder.resolve(name).resolve("run"), host, console, messages);
         var guest = switch (settings.guest()) {
             case GuestSettings.Qemu qemu -> new QemuGuest(place, qemu, settings, spawner(), host.guestCores());
-            case GuestSettings.Wasm wasm -> throw new HostException("wasm");
+            case GuestSettings.Wasm wasm -> new LateGuest(() -> wasm(place, settings, wasm));
             case GuestSettings.Java java ->
                 new EventGuest(
                         place,
@@ -182,6 +186,20 @@ public final class VirtualMachines {
             spawner = new Spawner();
         }
         return spawner;
+    }
+
+    /** A module is read anew for each run: what it is then decides what runs it. */
+    private Guest wasm(GuestPlace place, VmSettings settings, GuestSettings.Wasm wasm) {
+        var module =
+                wasm.module().equals(GuestSettings.Wasm.DEMO) ? GuestModule.demo() : GuestModule.read(wasm.module());
+        if (module.kind() == GuestModule.Kind.PROGRAM) {
+            return new ProgramGuest(place, settings, wasm, host.guestCores(), module);
+        }
+        return new EventGuest(place, settings, wasm.deadline(), floor(), host.guestCores(), () -> {
+            module.checkMemory(wasm.memoryBytes());
+            module.compile();
+            return new WasmProgram(module);
+        });
     }
 
     private static GuestProgram program(String className) {

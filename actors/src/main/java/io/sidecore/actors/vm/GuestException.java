@@ -3,7 +3,7 @@ package io.sidecore.actors.vm;
 import org.jspecify.annotations.Nullable;
 
 /** A guest could not do what was asked of it; the message is a sentence for people. */
-public final class GuestException extends RuntimeException {
+public class GuestException extends RuntimeException {
     private static final long serialVersionUID = 1;
 
     public GuestException(String message) {

@@ -80,6 +80,22 @@ public final class Affinity {
                         + Libc.errorText(errno));
     }
 
+    /**
+     * Lets the calling thread yield to others, or come before them: setpriority(2), which Linux does thread by thread.
+     *
+     * @param niceness -20 to 19; below that of the process needs a right (CAP_SYS_NICE, or ulimit -e)
+     * @return empty when it is done, otherwise a sentence that says why not
+     */
+    public Optional<String> nice(int niceness) {
+        if (!linux) {
+            return Optional.of("not supported on " + os + ": the niceness of a thread needs Linux");
+        }
+        int errno = Libc.setPriority(niceness);
+        return errno == 0
+                ? Optional.empty()
+                : Optional.of("the kernel refuses niceness " + niceness + ": " + Libc.errorText(errno));
+    }
+
     private static int set(int thread, Collection<Integer> cores) {
         try (var arena = Arena.ofConfined()) {
             MemorySegment mask = arena.allocate(MAX_CORES / Byte.SIZE, Long.BYTES);

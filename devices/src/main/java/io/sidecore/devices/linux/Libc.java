@@ -41,6 +41,8 @@ final class Libc {
 
     private static final MethodHandle SCHED_SETAFFINITY =
             function("sched_setaffinity", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS), ERRNO);
+    private static final MethodHandle SETPRIORITY =
+            function("setpriority", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT), ERRNO);
     private static final MethodHandle SCHED_GETAFFINITY =
             function("sched_getaffinity", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS), ERRNO);
     private static final MethodHandle GETTID = function("gettid", FunctionDescriptor.of(JAVA_INT));
@@ -76,6 +78,16 @@ final class Libc {
         MemorySegment state = state();
         try {
             return errno((int) SCHED_GETAFFINITY.invokeExact(state, 0, mask.byteSize(), mask), state);
+        } catch (Throwable t) {
+            throw unchecked(t);
+        }
+    }
+
+    /** Sets the niceness of the calling thread. */
+    static int setPriority(int niceness) {
+        MemorySegment state = state();
+        try {
+            return errno((int) SETPRIORITY.invokeExact(state, 0, 0, niceness), state);
         } catch (Throwable t) {
             throw unchecked(t);
         }

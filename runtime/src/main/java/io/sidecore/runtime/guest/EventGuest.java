@@ -1,31 +1,19 @@
 package io.sidecore.runtime.guest;
 
-import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Errno;
-import io.sidecore.actors.core.Clock;
 import io.sidecore.actors.core.VcpuThreads;
-import io.sidecore.actors.vif.GuestAdmission;
-import io.sidecore.actors.vif.GuestMemory;
-import io.sidecore.actors.vif.GuestPort;
-import io.sidecore.actors.vif.InlineQueue;
-import io.sidecore.actors.vm.Guest;
-import io.sidecore.actors.vm.GuestContext;
 import io.sidecore.actors.vm.GuestException;
 import io.sidecore.actors.vm.GuestProgram;
 import io.sidecore.conf.Amounts;
-import io.sidecore.conf.Placement;
 import io.sidecore.conf.VmSettings;
-import io.sidecore.devices.linux.OffHeap;
-import io.sidecore.devices.ring.RingQueue;
+import io.sidecore.runtime.guest.wasm.WasmTrap;
 import io.sidecore.runtime.transfer.VolumeFiles;
-import io.sidecore.runtime.vm.Messages;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.EOFException;
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -33,15 +21,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
-import java.time.Instant;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ScheduledExecutorService;
@@ -49,27 +32,23 @@ import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * One run of a {@link GuestProgram}: its events, one at a time, on the vCPU threads of the guest cores. What wakes it (an answer, a timer, a message) sets a mark; the event is made from it when the scheduler gives the guest its turn.
  */
-public final class EventGuest implements Guest {
+public final class EventGuest extends InsideGuest {
     /** Messages that a guest has not read yet, at most. */
     private static final int MESSAGES = 1_024;
 
     private static final int TIMERS = 64;
-    private static final int VIFS = 64;
     private static final String STATE_FILE = "program.state";
     private static final String MEMORY_FILE = "memory";
     private static final int STATE_MAGIC = 0x53435631;
     private static final int PAGE = 4096;
-
-    private static final Logger LOG = LoggerFactory.getLogger(EventGuest.class);
 
     /** What the host shares among such guests. */
     public record Floor(VcpuThreads threads, ScheduledExecutorService timers) {}
@@ -79,31 +58,23 @@ public final class EventGuest implements Guest {
         boolean run() throws Exception;
     }
 
-    private final GuestPlace place;
-    private final VmSettings vm;
     private final Duration deadline;
     private final Floor floor;
     private final Supplier<GuestProgram> programs;
-    private final Arena arena = Arena.ofShared();
-    private final Context context = new Context();
-    private final LineDiscipline line;
-    private final List<HeldPort> ports = new ArrayList<>();
-    private final List<RingQueue> rings = new ArrayList<>();
-    private final List<InlineQueue> inlines = new ArrayList<>();
-    private final List<AutoCloseable> attachments = new ArrayList<>();
+    private final EventContext context = new EventContext();
 
     // What is to be told, set by any thread.
     private final AtomicLong blocks = new AtomicLong();
     private final ConcurrentLinkedQueue<Timer> due = new ConcurrentLinkedQueue<>();
     private final ConcurrentLinkedQueue<byte[]> messages = new ConcurrentLinkedQueue<>();
     private final AtomicInteger messageCount = new AtomicInteger();
-    private final ConcurrentLinkedQueue<Task> tasks = new ConcurrentLinkedQueue<>();
+    private final ConcurrentLinkedQueue<BooleanSupplier> tasks = new ConcurrentLinkedQueue<>();
     private volatile boolean stopAsked;
     private volatile List<Integer> cores;
 
     // Of the vCPU.
-    private final Timer[] timers = new Timer[TIMERS];
-    private @Nullable Task task;
+    private final @Nullable Timer[] timers = new Timer[TIMERS];
+    private @Nullable BooleanSupplier task;
     private boolean halted;
     private boolean haltedBefore;
     private boolean exited;
@@ -111,17 +82,8 @@ public final class EventGuest implements Guest {
     /** The event that runs, for who asks what it was. */
     private volatile String event = "";
 
-    private volatile @Nullable Watcher watcher;
     private volatile VcpuThreads.@Nullable Vcpu vcpu;
     private volatile @Nullable GuestProgram program;
-    private volatile @Nullable GuestDisks disks;
-    private @Nullable MemorySegment memory;
-    private volatile @Nullable String killedFor;
-    private @Nullable Exit ending;
-    /** Completed after the first event. */
-    private @Nullable CompletableFuture<Void> begun;
-
-    private boolean running;
 
     /**
      * A run that has not begun.
@@ -137,92 +99,18 @@ public final class EventGuest implements Guest {
             Floor floor,
             List<Integer> cores,
             Supplier<GuestProgram> programs) {
-        this.place = place;
-        this.vm = vm;
+        super(place, vm);
         this.deadline = deadline;
         this.floor = floor;
         this.cores = cores;
         this.programs = programs;
-        this.line = new LineDiscipline(place.console(), typed -> {
-            if (!sent(typed)) {
-                LOG.debug("VM {}: a line that was typed is lost: the guest does not read", place.vm());
-            }
-        });
     }
 
     // --- start
 
     @Override
-    public CompletionStage<Void> start(Watcher told, Optional<Path> snapshot) {
-        watcher = told;
-        return aside(() -> {
-                    prepare(snapshot);
-                    return null;
-                })
-                .thenCompose(prepared -> first(() -> {
-                    if (snapshot.isPresent()) {
-                        restore(snapshot.get());
-                    } else {
-                        event = "on_start";
-                        program().onStart(context);
-                    }
-                    return true;
-                }))
-                .handle((done, failure) -> {
-                    if (failure == null) {
-                        started(told);
-                        return CompletableFuture.<Void>completedFuture(null);
-                    }
-                    var why = reason(failure);
-                    return release(why).<Void>thenApply(released -> {
-                        throw new GuestException(why, failure);
-                    });
-                })
-                .thenCompose(all -> all);
-    }
-
-    /** Its first event; the start fails with it. */
-    private synchronized CompletableFuture<Void> first(Task wanted) {
-        var done = between(wanted);
-        begun = done;
-        if (ending != null && !ending.well()) {
-            done.completeExceptionally(new GuestException(ending.cause()));
-        }
-        return done;
-    }
-
-    private void prepare(Optional<Path> snapshot) {
-        if (killedFor != null) {
-            throw new GuestException(killedFor);
-        }
-        var bytes = vm.guest().memoryBytes();
-        memory = OffHeap.map(bytes, arena);
+    void prepare() {
         program = programs.get();
-        snapshot.ifPresent(folder -> GuestDisks.restore(new VolumeFiles(place.host()), vm.disks(), folder));
-        if (vm.disks().size() > VIFS) {
-            throw new GuestException("it has " + vm.disks().size() + " disks, and may have " + VIFS);
-        }
-        var held = GuestDisks.attach(place.host().storage(), place.vm(), vm.disks());
-        disks = held;
-        var guestMemory = GuestMemory.of(memory);
-        for (var i = 0; i < held.held().size(); i++) {
-            var attachment = held.held().get(i).attachment();
-            var number = i;
-            Runnable wake = () -> woken(number);
-            GuestAdmission.Listener refusals = new Refusals(attachment.volume().name());
-            if (vm.disks().get(i).placement() == Placement.INLINE) {
-                var queue = new InlineQueue(
-                        attachment, guestMemory, place.host().settings().vif(), Clock.SYSTEM, wake, refusals);
-                inlines.add(queue);
-                ports.add(new HeldPort(queue.port()));
-            } else {
-                var queue = new RingQueue(
-                        guestMemory, attachment, place.host().settings().vif(), wake, refusals);
-                rings.add(queue);
-                ports.add(new HeldPort(queue.port()));
-                held.held().get(i).vif().connect(queue.end());
-            }
-        }
         vcpu = floor.threads()
                 .add(
                         place.vm(),
@@ -231,55 +119,17 @@ public final class EventGuest implements Guest {
                         new EventFaults());
     }
 
-    private synchronized void started(Watcher told) {
-        running = true;
-        attachments.add(place.console().attach(line)::close);
-        attachments.add(place.messages().attach(this::sent)::close);
-        var over = ending;
-        if (over != null) {
-            // It has exited from its first event, or was killed meanwhile.
-            finish(over, told);
-        }
-    }
-
-    /** The first refusals are told: a guest that does so again and again is not given a line each. */
-    private final class Refusals implements GuestAdmission.Listener {
-        private static final int TOLD = 8;
-
-        private final String volume;
-        private int count;
-
-        Refusals(String volume) {
-            this.volume = volume;
-        }
-
-        @Override
-        public void refused(
-                GuestAdmission.Refusal why, @Nullable BlockOp op, int flags, long offset, long length, long address) {
-            if (count < TOLD) {
-                count++;
-                watcher()
-                        .noted(
-                                "refused",
-                                "disk %s: %s of %d bytes at %d, address %d: %s%s"
-                                        .formatted(
-                                                volume,
-                                                op,
-                                                length,
-                                                offset,
-                                                address,
-                                                why.name()
-                                                        .toLowerCase(Locale.ROOT)
-                                                        .replace('_', ' '),
-                                                count == TOLD ? "; further ones are only counted" : ""));
+    @Override
+    CompletableFuture<Void> begin(Optional<Path> snapshot) {
+        return between(() -> {
+            if (snapshot.isPresent()) {
+                restore(snapshot.get());
+            } else {
+                event = "on_start";
+                program().onStart(context);
             }
-        }
-    }
-
-    private Watcher watcher() {
-        var told = watcher;
-        assert told != null : place;
-        return told;
+            return true;
+        });
     }
 
     private GuestProgram program() {
@@ -288,42 +138,15 @@ public final class EventGuest implements Guest {
         return present;
     }
 
-    private MemorySegment memory() {
-        assert memory != null : place;
-        return memory;
-    }
-
-    private static CompletableFuture<Void> aside(Callable<?> work) {
-        var done = new CompletableFuture<Void>();
-        Thread.ofVirtual().name("sidecore-guest").start(() -> {
-            try {
-                work.call();
-                done.complete(null);
-            } catch (Throwable e) {
-                done.completeExceptionally(e);
-            }
-        });
-        return done;
-    }
-
-    private synchronized String reason(Throwable failure) {
-        var cause = failure;
-        while (cause instanceof CompletionException && cause.getCause() != null) {
-            cause = cause.getCause();
-        }
-        if (ending != null) {
-            return ending.cause();
-        }
-        if (cause instanceof GuestException && cause.getMessage() != null) {
-            return event.isEmpty() ? cause.getMessage() : event + ": " + cause.getMessage();
-        }
-        if (cause instanceof OutOfMemoryError) {
-            return event + ": it ran out of memory (" + cause.getMessage() + ")";
-        }
-        if (cause instanceof StackOverflowError) {
-            return event + ": its stack has overflowed";
-        }
-        return (event.isEmpty() ? "" : event + ": ") + cause;
+    @Override
+    String sentence(Throwable failure) {
+        var what = event.isEmpty() ? "" : event + ": ";
+        return switch (failure) {
+            case OutOfMemoryError e -> what + "it ran out of memory (" + e.getMessage() + ")";
+            case StackOverflowError e -> what + "its stack has overflowed";
+            case WasmTrap trap -> String.valueOf(trap.getMessage());
+            default -> what + super.sentence(failure);
+        };
     }
 
     // --- events
@@ -335,12 +158,14 @@ public final class EventGuest implements Guest {
         }
     }
 
-    private void woken(int vif) {
+    @Override
+    void woken(int vif) {
         blocks.getAndUpdate(marks -> marks | 1L << vif);
         wake();
     }
 
-    private boolean sent(byte[] message) {
+    @Override
+    boolean sent(byte[] message) {
         if (messageCount.incrementAndGet() > MESSAGES) {
             messageCount.decrementAndGet();
             return false;
@@ -374,13 +199,9 @@ public final class EventGuest implements Guest {
             task = tasks.poll();
         }
         if (task != null) {
-            try {
-                if (task.run()) {
-                    task = null;
-                    return isMore();
-                }
-            } catch (Exception e) {
-                throw new IllegalStateException(e);
+            if (task.getAsBoolean()) {
+                task = null;
+                return isMore();
             }
             // It goes on when something wakes the guest.
             return false;
@@ -450,7 +271,7 @@ public final class EventGuest implements Guest {
     private final class EventFaults implements VcpuThreads.Faults {
         @Override
         public void overran(Duration lasted) {
-            if (killedFor == null) {
+            if (!isKilled()) {
                 end(new Exit(false, event + " lasted longer than " + Amounts.duration(deadline)));
             }
         }
@@ -469,87 +290,43 @@ public final class EventGuest implements Guest {
 
         @Override
         public void threw(Throwable thrown) {
-            end(new Exit(false, reason(thrown)));
+            end(new Exit(false, sentence(thrown)));
         }
     }
 
     // --- the end
 
-    /** It is over, unless it is already. */
-    private synchronized void end(Exit how) {
-        if (ending != null) {
-            return;
-        }
-        ending = how;
-        if (running) {
-            finish(how, watcher());
-        } else if (begun != null && !how.well()) {
-            begun.completeExceptionally(new GuestException(how.cause()));
-        }
-    }
-
-    private void finish(Exit how, Watcher told) {
-        aside(() -> {
-            release(how.cause()).join();
-            told.exited(how);
-            return null;
-        });
-    }
-
-    /** Completed when nothing of it runs, and others can have its disks. */
-    private CompletableFuture<Void> release(String why) {
-        attachments.forEach(one -> {
-            try {
-                one.close();
-            } catch (Exception e) {
-                LOG.warn("VM {}: letting go failed", place.vm(), e);
-            }
-        });
+    @Override
+    CompletionStage<?> halt() {
         var present = vcpu;
-        var still = present == null
-                ? CompletableFuture.<@Nullable Void>completedFuture(null)
-                : floor.threads().remove(present).toCompletableFuture();
-        // One that cannot be interrupted is not waited for; what it can reach stays.
-        return still.copy()
-                .completeOnTimeout(null, 2 * deadline.toMillis() + 1_000, TimeUnit.MILLISECONDS)
-                .thenCompose(over -> {
-                    for (var timer : timers) {
-                        if (timer != null) {
-                            timer.cancel();
-                        }
-                    }
-                    inlines.forEach(InlineQueue::close);
-                    return CompletableFuture.allOf(inlines.stream()
-                            .map(queue -> queue.ended().toCompletableFuture())
-                            .toArray(CompletableFuture[]::new));
-                })
-                .thenCompose(over -> {
-                    var held = disks;
-                    return held == null ? CompletableFuture.<Void>completedFuture(null) : held.leave(why);
-                })
-                .whenComplete((left, failure) -> {
-                    var ended = new ArrayList<CompletableFuture<?>>();
-                    ended.add(still);
-                    rings.forEach(ring -> ended.add(ring.ended().toCompletableFuture()));
-                    var _ = CompletableFuture.allOf(ended.toArray(CompletableFuture[]::new))
-                            .thenRunAsync(
-                                    this::letGo, ending -> Thread.ofVirtual().start(ending));
-                });
+        return present == null
+                ? CompletableFuture.completedFuture(null)
+                : floor.threads().remove(present);
     }
 
-    private void letGo() {
+    @Override
+    Duration patience() {
+        return deadline.multipliedBy(2).plusSeconds(2);
+    }
+
+    @Override
+    void hurry() {
+        var present = vcpu;
+        if (present != null) {
+            floor.threads().hurry(present);
+        }
+    }
+
+    @Override
+    void close() {
+        for (var timer : timers) {
+            if (timer != null) {
+                timer.cancel();
+            }
+        }
         var present = program;
         if (present != null) {
-            try {
-                present.close();
-            } catch (RuntimeException e) {
-                LOG.warn("VM {}: its program failed at its end", place.vm(), e);
-            }
-        }
-        try {
-            arena.close();
-        } catch (IllegalStateException e) {
-            LOG.warn("VM {}: its memory stays mapped: {}", place.vm(), e.getMessage());
+            present.close();
         }
     }
 
@@ -560,16 +337,6 @@ public final class EventGuest implements Guest {
         stopAsked = true;
         wake();
         return CompletableFuture.completedFuture(null);
-    }
-
-    @Override
-    public void kill(String cause) {
-        killedFor = cause;
-        var present = vcpu;
-        if (present != null) {
-            floor.threads().hurry(present);
-        }
-        end(new Exit(false, cause));
     }
 
     @Override
@@ -619,20 +386,17 @@ public final class EventGuest implements Guest {
                 .thenCompose(done -> aside(() -> {
                             Files.write(folder.resolve(STATE_FILE), saved.join());
                             saveMemory(folder.resolve(MEMORY_FILE));
-                            var held = disks;
-                            assert held != null : place;
-                            held.save(new VolumeFiles(place.host()), folder);
+                            disks().save(new VolumeFiles(place.host()), folder);
                             return null;
                         })
-                        .handle((kept, failure) -> between(this::goOn).<Void>thenApply(on -> {
-                            if (failure != null) {
-                                throw failure instanceof GuestException known
-                                        ? known
-                                        : new GuestException("it could not be saved: " + failure.getMessage(), failure);
-                            }
-                            return null;
-                        }))
-                        .thenCompose(all -> all));
+                        .handle((kept, failure) -> Optional.ofNullable(failure)))
+                // It goes on in either case.
+                .thenCompose(failure -> between(this::goOn)
+                        .thenAccept(on -> failure.ifPresent(why -> {
+                            throw why instanceof GuestException known
+                                    ? known
+                                    : new GuestException("it could not be saved: " + why.getMessage(), why);
+                        })));
     }
 
     /** After a snapshot: answers that came before it are still to be told of. */
@@ -778,38 +542,7 @@ public final class EventGuest implements Guest {
         }
     }
 
-    private final class Context implements GuestContext {
-        @Override
-        public String name() {
-            return place.vm();
-        }
-
-        @Override
-        public MemorySegment memory() {
-            return EventGuest.this.memory();
-        }
-
-        @Override
-        public int vifs() {
-            return ports.size();
-        }
-
-        @Override
-        public GuestPort vif(int number) {
-            return ports.get(number);
-        }
-
-        @Override
-        public long nanos() {
-            return System.nanoTime();
-        }
-
-        @Override
-        public long wallNanos() {
-            var now = Instant.now();
-            return now.getEpochSecond() * 1_000_000_000 + now.getNano();
-        }
-
+    private final class EventContext extends Context {
         @Override
         public void timer(int number, Duration after) {
             cancelTimer(number);
@@ -828,19 +561,6 @@ public final class EventGuest implements Guest {
                 former.cancel();
                 timers[number] = null;
             }
-        }
-
-        @Override
-        public void print(byte[] text, int offset, int length) {
-            line.print(text, offset, length);
-        }
-
-        @Override
-        public void message(byte[] message) {
-            if (message.length > Messages.LONGEST) {
-                throw new GuestException("a message has at most " + Messages.LONGEST + " bytes, not " + message.length);
-            }
-            place.messages().said(message);
         }
 
         @Override

@@ -12,6 +12,7 @@ import io.sidecore.devices.nbd.NbdListener;
 import io.sidecore.runtime.StorageService.Held;
 import io.sidecore.runtime.guest.GuestDisks;
 import io.sidecore.runtime.guest.GuestPlace;
+import io.sidecore.runtime.guest.Nice;
 import io.sidecore.runtime.guest.Spawner;
 import io.sidecore.runtime.guest.UnixListener;
 import io.sidecore.runtime.transfer.VolumeFiles;
@@ -145,7 +146,7 @@ public final class QemuGuest implements Guest {
                 firmware(),
                 snapshot.isPresent());
         refuseKilled();
-        var started = spawner.start(command.arguments(), place.folder(), nice());
+        var started = spawner.start(command.arguments(), place.folder(), Nice.of(vm.weight()));
         process = started;
         errors.read(started);
         var _ = started.onExit().thenRun(() -> ended(started, qmpSocket, consoleSocket));
@@ -192,10 +193,6 @@ public final class QemuGuest implements Guest {
 
     private static String volume(Held held) {
         return held.attachment().volume().name();
-    }
-
-    private int nice() {
-        return Math.clamp(Math.round(-Math.log(vm.weight() / 100.0) / Math.log(1.25)), -20, 19);
     }
 
     /** What a killed host has left there is removed, its QEMU included if the kernel has not killed it yet. */

@@ -127,6 +127,18 @@ public final class GuestModule {
         }
     }
 
+    /** The one that comes with Sidecore: {@code sdk/demo.c}. */
+    public static GuestModule demo() {
+        try (var demo = GuestModule.class.getResourceAsStream("demo.wasm")) {
+            if (demo == null) {
+                throw new ModuleException("this Sidecore comes without its demo module");
+            }
+            return of(demo.readAllBytes());
+        } catch (IOException e) {
+            throw new ModuleException("the demo module cannot be read: " + text(e), e);
+        }
+    }
+
     private static String sha256(byte[] bytes) {
         try {
             return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));

@@ -1,7 +1,9 @@
 package io.sidecore.runtime.guest.wasm;
 
+import io.sidecore.actors.vm.GuestException;
+
 /** A WebAssembly guest that was stopped in the middle of what it did, by a trap or by an interrupt. It cannot go on: its instance is in between. */
-public final class WasmTrap extends RuntimeException {
+public final class WasmTrap extends GuestException {
     private static final long serialVersionUID = 1;
 
     /** What stopped it. */

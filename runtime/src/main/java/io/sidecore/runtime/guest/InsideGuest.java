@@ -1,0 +1,377 @@
+package io.sidecore.runtime.guest;
+
+import io.sidecore.actors.block.BlockOp;
+import io.sidecore.actors.core.Clock;
+import io.sidecore.actors.vif.GuestAdmission;
+import io.sidecore.actors.vif.GuestMemory;
+import io.sidecore.actors.vif.GuestPort;
+import io.sidecore.actors.vif.InlineQueue;
+import io.sidecore.actors.vm.Guest;
+import io.sidecore.actors.vm.GuestContext;
+import io.sidecore.actors.vm.GuestException;
+import io.sidecore.conf.Placement;
+import io.sidecore.conf.VmSettings;
+import io.sidecore.devices.linux.OffHeap;
+import io.sidecore.devices.ring.RingQueue;
+import io.sidecore.runtime.transfer.VolumeFiles;
+import io.sidecore.runtime.vm.Messages;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One run of a guest inside this process, whatever executes it: its memory, the ports of its disks, its console and messages, and how all of that ends with it.
+ */
+abstract class InsideGuest implements Guest {
+    private static final int VIFS = 64;
+
+    private static final Logger LOG = LoggerFactory.getLogger(InsideGuest.class);
+
+    final GuestPlace place;
+    final VmSettings vm;
+    final LineDiscipline line;
+    final List<HeldPort> ports = new ArrayList<>();
+    private final Arena arena = Arena.ofShared();
+    private final List<RingQueue> rings = new ArrayList<>();
+    private final List<InlineQueue> inlines = new ArrayList<>();
+    private final List<AutoCloseable> attachments = new ArrayList<>();
+    private volatile @Nullable Watcher watcher;
+    private volatile @Nullable GuestDisks disks;
+    private @Nullable MemorySegment memory;
+    private volatile @Nullable String killedFor;
+    private @Nullable Exit ending;
+    private boolean running;
+
+    /** What must be done before it runs, and fails its start. */
+    private @Nullable CompletableFuture<Void> begun;
+
+    InsideGuest(GuestPlace place, VmSettings vm) {
+        this.place = place;
+        this.vm = vm;
+        this.line = new LineDiscipline(place.console(), typed -> {
+            if (!sent(typed)) {
+                LOG.debug("VM {}: a line that was typed is lost: the guest does not read", place.vm());
+            }
+        });
+    }
+
+    // --- what a kind of guest has to say
+
+    /** Makes what executes. The memory and the ports are there. */
+    abstract void prepare();
+
+    /** Executes its beginning; completed when it runs, on any thread. */
+    abstract CompletableFuture<Void> begin(Optional<Path> snapshot);
+
+    /** The VIF of this number has answers, or room again. Any thread; must not wait. */
+    abstract void woken(int vif);
+
+    /** A line was typed, or a message sent; false if it is not taken. Any thread; must not wait. */
+    abstract boolean sent(byte[] message);
+
+    /** Executes nothing more; completed when that is certain. */
+    abstract CompletionStage<?> halt();
+
+    /** Lets go of what executed. */
+    abstract void close();
+
+    /** A failure in the words of the history. */
+    String sentence(Throwable failure) {
+        return failure instanceof GuestException && failure.getMessage() != null
+                ? failure.getMessage()
+                : failure.toString();
+    }
+
+    /** How long {@link #halt()} is waited for before the rest is let go. */
+    abstract Duration patience();
+
+    // --- start
+
+    @Override
+    public final CompletionStage<Void> start(Watcher told, Optional<Path> snapshot) {
+        watcher = told;
+        return aside(() -> {
+                    prepare(snapshot);
+                    prepare();
+                    return null;
+                })
+                .thenCompose(prepared -> first(begin(snapshot)))
+                .handle((done, failure) -> {
+                    if (failure == null) {
+                        started(told);
+                        return CompletableFuture.<Void>completedFuture(null);
+                    }
+                    var why = reason(failure);
+                    return release(why).<Void>thenApply(released -> {
+                        throw new GuestException(why, failure);
+                    });
+                })
+                .thenCompose(all -> all);
+    }
+
+    private synchronized CompletableFuture<Void> first(CompletableFuture<Void> beginning) {
+        begun = beginning;
+        if (ending != null && !ending.well()) {
+            beginning.completeExceptionally(new GuestException(ending.cause()));
+        }
+        return beginning;
+    }
+
+    private void prepare(Optional<Path> snapshot) {
+        var why = killedFor;
+        if (why != null) {
+            throw new GuestException(why);
+        }
+        if (vm.disks().size() > VIFS) {
+            throw new GuestException("it has " + vm.disks().size() + " disks, and may have " + VIFS);
+        }
+        var mapped = OffHeap.map(vm.guest().memoryBytes(), arena);
+        OffHeap.noHugePages(mapped);
+        memory = mapped;
+        snapshot.ifPresent(folder -> GuestDisks.restore(new VolumeFiles(place.host()), vm.disks(), folder));
+        var held = GuestDisks.attach(place.host().storage(), place.vm(), vm.disks());
+        disks = held;
+        var guestMemory = GuestMemory.of(mapped);
+        var limits = place.host().settings().vif();
+        for (var i = 0; i < held.held().size(); i++) {
+            var attachment = held.held().get(i).attachment();
+            var number = i;
+            var refusals = new Refusals(attachment.volume().name());
+            if (vm.disks().get(i).placement() == Placement.INLINE) {
+                var queue =
+                        new InlineQueue(attachment, guestMemory, limits, Clock.SYSTEM, () -> woken(number), refusals);
+                inlines.add(queue);
+                ports.add(new HeldPort(queue.port()));
+            } else {
+                var queue = new RingQueue(guestMemory, attachment, limits, () -> woken(number), refusals);
+                rings.add(queue);
+                ports.add(new HeldPort(queue.port()));
+                held.held().get(i).vif().connect(queue.end());
+            }
+        }
+    }
+
+    private synchronized void started(Watcher told) {
+        running = true;
+        attachments.add(place.console().attach(line)::close);
+        attachments.add(place.messages().attach(this::sent)::close);
+        var over = ending;
+        if (over != null) {
+            // It has exited at its beginning, or was killed meanwhile.
+            finish(over, told);
+        }
+    }
+
+    /** The first refusals are told: a guest that does so again and again is not given a line each. */
+    private final class Refusals implements GuestAdmission.Listener {
+        private static final int TOLD = 8;
+
+        private final String volume;
+        private int count;
+
+        Refusals(String volume) {
+            this.volume = volume;
+        }
+
+        @Override
+        public void refused(
+                GuestAdmission.Refusal why, @Nullable BlockOp op, int flags, long offset, long length, long address) {
+            if (count < TOLD) {
+                count++;
+                watcher()
+                        .noted(
+                                "refused",
+                                "disk %s: %s of %d bytes at %d, address %d: %s%s"
+                                        .formatted(
+                                                volume,
+                                                op == null ? "an unknown operation" : op,
+                                                length,
+                                                offset,
+                                                address,
+                                                why.name()
+                                                        .toLowerCase(Locale.ROOT)
+                                                        .replace('_', ' '),
+                                                count == TOLD ? "; further ones are only counted" : ""));
+            }
+        }
+    }
+
+    final Watcher watcher() {
+        var told = watcher;
+        assert told != null : place;
+        return told;
+    }
+
+    final MemorySegment memory() {
+        assert memory != null : place;
+        return memory;
+    }
+
+    /** Requests of its that were refused. */
+    final GuestDisks disks() {
+        var held = disks;
+        assert held != null : place;
+        return held;
+    }
+
+    static CompletableFuture<Void> aside(Callable<?> work) {
+        var done = new CompletableFuture<Void>();
+        Thread.ofVirtual().name("sidecore-guest").start(() -> {
+            try {
+                work.call();
+                done.complete(null);
+            } catch (Throwable e) {
+                done.completeExceptionally(e);
+            }
+        });
+        return done;
+    }
+
+    final synchronized String reason(Throwable failure) {
+        var cause = failure;
+        while (cause instanceof CompletionException && cause.getCause() != null) {
+            cause = cause.getCause();
+        }
+        return ending != null && !ending.well() ? ending.cause() : sentence(cause);
+    }
+
+    // --- the end
+
+    /** It is over, unless it is already. */
+    final synchronized void end(Exit how) {
+        if (ending != null) {
+            return;
+        }
+        ending = how;
+        if (running) {
+            finish(how, watcher());
+        } else if (begun != null && !how.well()) {
+            begun.completeExceptionally(new GuestException(how.cause()));
+        }
+    }
+
+    final boolean isKilled() {
+        return killedFor != null;
+    }
+
+    private void finish(Exit how, Watcher told) {
+        var _ = release(how.cause()).whenComplete((released, failure) -> told.exited(how));
+    }
+
+    /** Completed when nothing of it executes, and others can have its disks. */
+    private CompletableFuture<Void> release(String why) {
+        attachments.forEach(one -> {
+            try {
+                one.close();
+            } catch (Exception e) {
+                LOG.warn("VM {}: letting go failed", place.vm(), e);
+            }
+        });
+        var halted = halt().toCompletableFuture();
+        var held = disks;
+        // One that cannot be stopped is not waited for for ever; what it can reach stays.
+        return halted.handle((over, failure) -> (Void) null)
+                .completeOnTimeout(null, patience().toMillis(), TimeUnit.MILLISECONDS)
+                .thenCompose(over -> {
+                    inlines.forEach(InlineQueue::close);
+                    return CompletableFuture.allOf(inlines.stream()
+                            .map(queue -> queue.ended().toCompletableFuture())
+                            .toArray(CompletableFuture[]::new));
+                })
+                .thenCompose(over -> held == null ? CompletableFuture.<Void>completedFuture(null) : held.leave(why))
+                .whenComplete((left, failure) -> {
+                    var ended = new ArrayList<CompletableFuture<?>>();
+                    ended.add(halted);
+                    rings.forEach(ring -> ended.add(ring.ended().toCompletableFuture()));
+                    var _ = CompletableFuture.allOf(ended.toArray(CompletableFuture[]::new))
+                            .thenRunAsync(
+                                    this::letGo, task -> Thread.ofVirtual().start(task));
+                });
+    }
+
+    private void letGo() {
+        try {
+            close();
+        } catch (RuntimeException e) {
+            LOG.warn("VM {}: its program failed at its end", place.vm(), e);
+        }
+        try {
+            arena.close();
+        } catch (IllegalStateException e) {
+            LOG.warn("VM {}: its memory stays mapped: {}", place.vm(), e.getMessage());
+        }
+    }
+
+    @Override
+    public final void kill(String cause) {
+        killedFor = cause;
+        hurry();
+        end(new Exit(false, cause));
+    }
+
+    /** What executes now is to end soon. Any thread; must not wait. */
+    abstract void hurry();
+
+    // --- what it is given
+
+    /** What all guests inside this process are given; those that are no program of events have no timers. */
+    abstract class Context implements GuestContext {
+        @Override
+        public String name() {
+            return place.vm();
+        }
+
+        @Override
+        public MemorySegment memory() {
+            return InsideGuest.this.memory();
+        }
+
+        @Override
+        public int vifs() {
+            return ports.size();
+        }
+
+        @Override
+        public GuestPort vif(int number) {
+            return ports.get(number);
+        }
+
+        @Override
+        public long nanos() {
+            return System.nanoTime();
+        }
+
+        @Override
+        public long wallNanos() {
+            var now = Instant.now();
+            return now.getEpochSecond() * 1_000_000_000 + now.getNano();
+        }
+
+        @Override
+        public void print(byte[] text, int offset, int length) {
+            line.print(text, offset, length);
+        }
+
+        @Override
+        public void message(byte[] message) {
+            if (message.length > Messages.LONGEST) {
+                throw new GuestException("a message has at most " + Messages.LONGEST + " bytes, not " + message.length);
+            }
+            place.messages().said(message);
+        }
+    }
+}
