@@ -3,6 +3,7 @@ package io.sidecore.devices.ring;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.sidecore.actors.vif.Signal;
+import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
@@ -18,6 +19,7 @@ class RingAndSignalsTest {
         private volatile boolean woken;
         private volatile Thread thread;
         private long waits;
+        private int patience;
 
         void wake() {
             woken = true;
@@ -26,6 +28,9 @@ class RingAndSignalsTest {
 
         void await() {
             waits++;
+            for (var looks = patience; looks > 0 && !woken; looks--) {
+                Thread.onSpinWait();
+            }
             while (!woken) {
                 LockSupport.park(this);
             }
@@ -119,16 +124,54 @@ class RingAndSignalsTest {
         assertThat(exchange.batches * 2).as("batches of several").isLessThan(MESSAGES);
     }
 
-    /** A ring of one: each message is waited for, on both sides. */
+    /**
+     * One message at a time, of which the next is sent only once this one was received, and at about the moment at which its receiver arms: there is none behind it that would make up for a signal that was lost.
+     */
     @Test
     void noWakeUpIsLostWhereEveryMessageIsWaitedFor() throws Exception {
-        var exchange = new Exchange(1, MESSAGES / 50);
+        var there = new Exchange(1, MESSAGES / 100);
+        var back = new Exchange(1, MESSAGES / 100);
+        var echo = new Thread(() -> bounce(there, back, false), "echo");
+        echo.setDaemon(true);
+        there.consumer.patience = 2_000;
+        back.consumer.patience = 2_000;
+        echo.start();
 
-        exchange.run();
+        bounce(back, there, true);
+        echo.join();
 
-        assertThat(exchange.mistakes).isZero();
-        assertThat(exchange.notEmpty.raised()).isPositive();
-        assertThat(exchange.room.raised()).isPositive();
+        System.out.printf(
+                "%,d messages to and fro: %,d and %,d signals%n",
+                there.messages, there.notEmpty.raised(), back.notEmpty.raised());
+        assertThat(there.mistakes + back.mistakes).isZero();
+        assertThat(there.notEmpty.raised()).isPositive();
+        assertThat(back.notEmpty.raised()).isPositive();
+    }
+
+    private static void bounce(Exchange from, Exchange to, boolean serve) {
+        from.consumer.thread = Thread.currentThread();
+        var random = new SplittableRandom(serve ? 1 : 2);
+        var record = new long[2];
+        for (var i = 0L; i < from.messages; i++) {
+            if (serve) {
+                record[0] = i;
+                to.ring.send(record);
+                to.notEmpty.published();
+            }
+            for (var idle = random.nextInt(40); idle > 0; idle--) {
+                Thread.onSpinWait();
+            }
+            while (!from.ring.recv(record)) {
+                if (from.notEmpty.arm()) {
+                    from.consumer.await();
+                }
+            }
+            from.mistakes += record[0] == i ? 0 : 1;
+            if (!serve) {
+                to.ring.send(record);
+                to.notEmpty.published();
+            }
+        }
     }
 
     @Test

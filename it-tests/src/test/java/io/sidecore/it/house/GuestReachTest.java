@@ -14,6 +14,7 @@ import io.sidecore.actors.core.Loop;
 import io.sidecore.actors.core.Loops;
 import io.sidecore.actors.core.PhysicalCore;
 import io.sidecore.actors.vif.GuestEnd;
+import io.sidecore.actors.vif.GuestPort;
 import io.sidecore.actors.vif.Interposer;
 import io.sidecore.actors.vif.Queue;
 import io.sidecore.actors.vif.Route;
@@ -85,6 +86,15 @@ class GuestReachTest {
 
         assertThat(reached).doesNotContainAnyElementsOf(MANAGEMENT);
         assertThat(reached).isEqualTo(WITHIN_REACH);
+    }
+
+    @Test
+    void whatAGuestInsideTheProcessHoldsLeadsToNothingButItself() {
+        var reached = new HashSet<Class<?>>();
+
+        reach(GuestPort.class, reached);
+
+        assertThat(reached).containsExactlyInAnyOrder(GuestPort.class, GuestPort.Sent.class);
     }
 
     /** The control: a queue itself leads to all of it. */

@@ -162,7 +162,8 @@ class RingGuestTest {
                 idleTicks = 0;
                 volume.replace();
             }
-            if (stores.size() > 1 && simulation.random().nextInt(10) == 0) {
+            if (stores.size() > 1 && simulation.random().nextInt(4_000) == 0) {
+                // Later than chains are given up, mostly.
                 stores.get(simulation.random().nextInt(stores.size() - 1)).wake();
             }
             if (simulation.random().nextInt(3) == 0) {
@@ -207,18 +208,21 @@ class RingGuestTest {
         var changes = 0L;
         var replayed = 0L;
         var replaced = 0L;
+        var lost = 0L;
         for (var seed = 0L; seed < SEEDS; seed++) {
             var run = new Run(seed, hang);
             assertThat(run.run()).as("seed %d", seed).isEmpty();
             changes += run.changes;
             replayed += run.replayed;
+            lost += run.queue.tally().chainsLost();
             replaced += run.stores.size() - 1;
         }
         System.out.printf(
-                "%s: %d seeds, %,d changes, %,d requests issued again, %,d stores replaced%n",
-                what, SEEDS, changes, replayed, replaced);
+                "%s: %d seeds, %,d changes, %,d chains lost, %,d requests issued again, %,d stores replaced%n",
+                what, SEEDS, changes, lost, replayed, replaced);
         assertThat(changes).isPositive();
         assertThat(replayed).isPositive();
+        assertThat(lost > 0).isEqualTo(hang > 0);
         assertThat(replaced > 0).isEqualTo(hang > 0);
     }
 
