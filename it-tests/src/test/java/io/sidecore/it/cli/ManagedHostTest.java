@@ -348,5 +348,15 @@ class ManagedHostTest {
         public boolean exportDeleted(String name) {
             throw full();
         }
+
+        @Override
+        public void vm(String name, Config section) {
+            throw full();
+        }
+
+        @Override
+        public boolean vmDeleted(String name) {
+            throw full();
+        }
     }
 }

@@ -186,8 +186,8 @@ class CleanEndTest {
     void nothingIsLeftWhenWhatIsStartedBesidesFails() {
         var settings = settings(VOLUMES + server("unix:nbd.sock"));
 
-        assertThatThrownBy(() -> Sidecore.start(settings, storage -> {
-                    storage.export("nothing");
+        assertThatThrownBy(() -> Sidecore.start(settings, host -> {
+                    host.storage().export("nothing");
                     return List.of();
                 }))
                 .hasMessageContaining("there is no volume nothing");

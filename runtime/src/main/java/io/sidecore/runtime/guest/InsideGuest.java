@@ -110,17 +110,13 @@ abstract class InsideGuest implements Guest {
                     return null;
                 })
                 .thenCompose(prepared -> first(begin(snapshot)))
-                .handle((done, failure) -> {
-                    if (failure == null) {
-                        started(told);
-                        return CompletableFuture.<Void>completedFuture(null);
-                    }
+                .thenRun(() -> started(told))
+                .exceptionallyCompose(failure -> {
                     var why = reason(failure);
-                    return release(why).<Void>thenApply(released -> {
+                    return release(why).thenRun(() -> {
                         throw new GuestException(why, failure);
                     });
-                })
-                .thenCompose(all -> all);
+                });
     }
 
     private synchronized CompletableFuture<Void> first(CompletableFuture<Void> beginning) {
@@ -167,8 +163,8 @@ abstract class InsideGuest implements Guest {
 
     private synchronized void started(Watcher told) {
         running = true;
-        attachments.add(place.console().attach(line)::close);
-        attachments.add(place.messages().attach(this::sent)::close);
+        attachments.add(place.console().attach(line));
+        attachments.add(place.messages().attach(this::sent));
         var over = ending;
         if (over != null) {
             // It has exited at its beginning, or was killed meanwhile.

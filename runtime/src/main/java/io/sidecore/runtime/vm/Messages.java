@@ -1,11 +1,11 @@
 package io.sidecore.runtime.vm;
 
 import java.util.List;
-import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -16,7 +16,7 @@ public final class Messages {
 
     private static final Logger LOG = LoggerFactory.getLogger(Messages.class);
 
-    private final AtomicReference<Optional<Predicate<byte[]>>> guest = new AtomicReference<>(Optional.empty());
+    private final AtomicReference<@Nullable Predicate<byte[]>> guest = new AtomicReference<>();
     private final List<Consumer<byte[]>> listeners = new CopyOnWriteArrayList<>();
 
     /** Ends what {@link #listen} or {@link #attach} began. */
@@ -28,15 +28,14 @@ public final class Messages {
 
     /** From now on this guest takes what is sent; {@code takes} says whether it does, and does not wait. */
     public Ending attach(Predicate<byte[]> takes) {
-        var attached = Optional.of(takes);
-        guest.set(attached);
-        return () -> guest.compareAndSet(attached, Optional.empty());
+        guest.set(takes);
+        return () -> guest.compareAndSet(takes, null);
     }
 
     /** Sends the guest a message. False if it does not run, has too many that it has not read yet, or takes none of this length. */
     public boolean send(byte[] message) {
-        return message.length <= LONGEST
-                && guest.get().map(takes -> takes.test(message.clone())).orElse(false);
+        var takes = guest.get();
+        return takes != null && message.length <= LONGEST && takes.test(message.clone());
     }
 
     /** Tells {@code listener} of what guests say from now on, in order, on the guest's thread; it must not wait. */
@@ -46,6 +45,7 @@ public final class Messages {
     }
 
     /** The guest says something. */
+    @SuppressWarnings("ModifyCollectionInEnhancedForLoop") // Of a CopyOnWriteArrayList.
     public void said(byte[] message) {
         for (var listener : listeners) {
             try {

@@ -237,7 +237,7 @@ public final class QemuGuest implements Guest {
                 channel.write(typed);
             }
         });
-        keep(attachment::close);
+        keep(attachment);
         Thread.ofVirtual().name("sidecore-qemu-console").start(() -> {
             var bytes = new byte[4096];
             try (var in = Channels.newInputStream(channel)) {
@@ -517,10 +517,14 @@ public final class QemuGuest implements Guest {
         cores = on;
         var monitor = qmp;
         if (running && monitor != null) {
-            aside("pin", () -> {
-                pin(monitor);
-                return null;
-            });
+            var _ = aside("pin", () -> {
+                        pin(monitor);
+                        return null;
+                    })
+                    .exceptionally(e -> {
+                        watcher().noted("warning", "its virtual CPUs are not pinned: " + e.getMessage());
+                        return null;
+                    });
         }
     }
 
