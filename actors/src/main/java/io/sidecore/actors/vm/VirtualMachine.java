@@ -7,12 +7,14 @@ import io.sidecore.conf.VmSettings.RestartPolicy;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.function.Supplier;
@@ -146,18 +148,31 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
      * What a VM is made of.
      *
      * @param guests makes the guest of each run
+     * @param clock tells when it came into its states, and how long it ran
      */
-    public record Definition(String name, VmSettings settings, Supplier<Guest> guests, History history) {}
+    public record Definition(
+            String name, VmSettings settings, Supplier<Guest> guests, History history, InstantSource clock) {
+        /** One by the clock of the system. */
+        public Definition(String name, VmSettings settings, Supplier<Guest> guests, History history) {
+            this(name, settings, guests, history, InstantSource.system());
+        }
+    }
 
     /** Something that is done to a guest and takes its time. */
     private static final class Operation {
         final String name;
+        /** In which it is done; the guest cannot be asked for it in another state. */
+        final State in;
+
         final State after;
         final String cause;
         final ActorRef<StatusReply<Status>> replyTo;
+        /** It was said that the guest has not answered. What the guest does all the same is still heard of. */
+        boolean late;
 
-        Operation(String name, State after, String cause, ActorRef<StatusReply<Status>> replyTo) {
+        Operation(String name, State in, State after, String cause, ActorRef<StatusReply<Status>> replyTo) {
             this.name = name;
+            this.in = in;
             this.after = after;
             this.cause = cause;
             this.replyTo = replyTo;
@@ -176,8 +191,8 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     /** Of STOPPING: how it will have ended, unless the guest has something else to say. */
     private Guest.@Nullable Exit ending;
 
-    private Instant since = Instant.now();
-    private Instant runningSince = since;
+    private Instant since;
+    private Instant runningSince;
     private String cause = "";
     private int run;
     private Optional<Instant> restartAt = Optional.empty();
@@ -189,6 +204,8 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         this.timers = timers;
         this.restarts = new Restarts(settings.restart());
         this.life = new LifeCycle<>("VM " + definition.name(), State.DEFINED, LEGAL);
+        this.since = now();
+        this.runningSince = since;
     }
 
     /** A VM that does not run yet. */
@@ -242,25 +259,33 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private void begin(Optional<Path> snapshot, String why) {
         run++;
         var number = run;
-        runningSince = Instant.now();
+        runningSince = now();
         to(State.STARTING, why);
         timers.startSingleTimer(StartTimeout.class, new StartTimeout(number), settings.startTimeout());
+        Guest made;
         try {
-            var started = definition.guests().get();
-            guest = started;
-            tell(
-                    started.start(new RunWatcher(getContext().getSelf(), number), snapshot),
-                    failure -> new Started(number, failure));
-        } catch (RuntimeException e) {
-            getContext().getSelf().tell(new Started(number, e));
+            made = definition.guests().get();
+        } catch (RuntimeException | LinkageError e) {
+            end(new Guest.Exit(false, sentence(e)));
+            return;
         }
+        guest = made;
+        tell(
+                () -> made.start(new RunWatcher(getContext().getSelf(), number), snapshot),
+                failure -> new Started(number, failure));
     }
 
     private interface Telling {
         Command of(@Nullable Throwable failure);
     }
 
-    private void tell(CompletionStage<?> stage, Telling telling) {
+    private void tell(Supplier<? extends CompletionStage<?>> doing, Telling telling) {
+        CompletionStage<?> stage;
+        try {
+            stage = doing.get();
+        } catch (RuntimeException e) {
+            stage = CompletableFuture.failedFuture(e);
+        }
         getContext().pipeToSelf(stage, (done, failure) -> telling.of(failure));
     }
 
@@ -272,12 +297,16 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
             // Nothing of it is left.
             end(ending != null ? ending : new Guest.Exit(false, sentence(started.failure())));
         } else if (life.is(State.STARTING)) {
-            timers.cancel(StartTimeout.class);
-            to(State.RUNNING, "");
-            answer(starters);
+            runs();
         }
         // One that is being stopped meanwhile is told so already.
         return this;
+    }
+
+    private void runs() {
+        timers.cancel(StartTimeout.class);
+        to(State.RUNNING, "");
+        answer(starters);
     }
 
     private Behavior<Command> startTimeout(StartTimeout timeout) {
@@ -318,14 +347,16 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private void ask(String why) {
         var asked = guest();
         ending = new Guest.Exit(true, why);
-        var paused = life.is(State.PAUSED);
+        // Or will be in a moment.
+        var paused = life.is(State.PAUSED) || operation != null && operation.after == State.PAUSED;
         to(State.STOPPING, why);
         var number = run;
         timers.startSingleTimer(StopTimeout.class, new StopTimeout(number), settings.stopTimeout());
-        // One that does not execute cannot do what it is asked.
-        var able = paused ? asked.resume().thenCompose(done -> asked.stop()) : asked.stop();
         tell(
-                able,
+                // One that does not execute cannot do what it is asked.
+                () -> paused
+                        ? asked.resume().handle((done, failure) -> asked.stop()).thenCompose(stop -> stop)
+                        : asked.stop(),
                 failure -> failure == null
                         ? new Noted(number, "asked", "the guest was asked to end")
                         : new Noted(number, "asked", "the guest could not be asked to end: " + sentence(failure)));
@@ -347,7 +378,9 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         if (!life.is(State.STOPPING)) {
             to(State.STOPPING, how.cause());
         }
-        timers.startSingleTimer(KillTimeout.class, new KillTimeout(run), KILL_TIMEOUT);
+        if (!timers.isTimerActive(KillTimeout.class)) {
+            timers.startSingleTimer(KillTimeout.class, new KillTimeout(run), KILL_TIMEOUT);
+        }
         guest().kill(how.cause());
     }
 
@@ -361,6 +394,10 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
 
     private Behavior<Command> exited(Exited exited) {
         if (exited.run() == run && guest != null) {
+            if (life.is(State.STARTING)) {
+                // It was over before it was known to run.
+                runs();
+            }
             end(ending != null ? ending : exited.exit());
         }
         return this;
@@ -370,16 +407,16 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         timers.cancel(StartTimeout.class);
         timers.cancel(StopTimeout.class);
         timers.cancel(KillTimeout.class);
-        var byItself = ending == null || !ending.well();
+        // Also one that did not start in time, unless somebody has wanted it to stop since.
+        var byItself = stoppers.isEmpty();
         guest = null;
         ending = null;
-        if (life.is(State.STARTING) && how.well()) {
-            // It was over before it was known to run.
-            to(State.RUNNING, "");
-        }
         to(how.well() ? State.STOPPED : State.FAILED, how.cause());
         if (operation != null) {
-            refuse(operation.replyTo, "it has ended meanwhile: " + how.cause());
+            timers.cancel(OperationTimeout.class);
+            if (!operation.late) {
+                refuse(operation.replyTo, "it has ended meanwhile: " + how.cause());
+            }
             operation = null;
         }
         starters.forEach(starter -> refuse(starter, how.cause()));
@@ -402,7 +439,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         if (policy == RestartPolicy.NEVER || policy == RestartPolicy.ON_FAILURE && well) {
             return;
         }
-        var delay = restarts.next(Duration.between(runningSince, Instant.now()));
+        var delay = restarts.next(Duration.between(runningSince, now()));
         if (delay.isEmpty()) {
             note(
                     "given-up",
@@ -410,7 +447,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
                             + " times in a row; it stays as it is until it is started by command");
             return;
         }
-        restartAt = Optional.of(Instant.now().plus(delay.get()));
+        restartAt = Optional.of(now().plus(delay.get()));
         note("restarting", "it is started again in " + words(delay.get()));
         timers.startSingleTimer(RestartDue.class, RestartDue.NOW, delay.get());
     }
@@ -439,38 +476,36 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
 
     private Behavior<Command> pause(Command.Pause pause) {
         return operate(
-                new Operation("paused", State.PAUSED, pause.cause(), pause.replyTo()),
-                State.RUNNING,
+                new Operation("paused", State.RUNNING, State.PAUSED, pause.cause(), pause.replyTo()),
                 () -> guest().pause());
     }
 
     private Behavior<Command> resume(Command.Resume resume) {
         return operate(
-                new Operation("resumed", State.RUNNING, resume.cause(), resume.replyTo()),
-                State.PAUSED,
+                new Operation("resumed", State.PAUSED, State.RUNNING, resume.cause(), resume.replyTo()),
                 () -> guest().resume());
     }
 
     private Behavior<Command> snapshot(Command.Snapshot snapshot) {
+        var in = life.is(State.PAUSED) ? State.PAUSED : State.RUNNING;
         return operate(
-                new Operation("snapshot", life.state(), snapshot.cause(), snapshot.replyTo()),
-                life.is(State.PAUSED) ? State.PAUSED : State.RUNNING,
+                new Operation("snapshot", in, in, snapshot.cause(), snapshot.replyTo()),
                 () -> guest().snapshot(snapshot.folder()));
     }
 
-    private Behavior<Command> operate(Operation wanted, State in, Supplier<CompletionStage<Void>> doing) {
-        if (!life.is(in)) {
+    private Behavior<Command> operate(Operation wanted, Supplier<CompletionStage<Void>> doing) {
+        if (!life.is(wanted.in)) {
             return refuse(wanted.replyTo, "it is " + life.state().word());
         }
         if (operation != null) {
             return refuse(wanted.replyTo, "something else is being done to it (" + operation.name + "); try again");
         }
         operation = wanted;
-        if (wanted.after != in) {
+        if (wanted.after != wanted.in) {
             timers.startSingleTimer(OperationTimeout.class, new OperationTimeout(wanted), PAUSE_TIMEOUT);
         }
         var number = run;
-        tell(doing.get(), failure -> new Did(number, wanted, failure));
+        tell(doing, failure -> new Did(number, wanted, failure));
         return this;
     }
 
@@ -482,21 +517,27 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         operation = null;
         timers.cancel(OperationTimeout.class);
         if (did.failure() != null) {
-            return refuse(done.replyTo, sentence(did.failure()));
+            return done.late ? this : refuse(done.replyTo, sentence(did.failure()));
         }
-        if (done.after == life.state()) {
+        if (done.after == done.in || done.after == life.state()) {
             note(done.name, done.cause);
-        } else {
+        } else if (life.is(done.in)) {
             to(done.after, done.cause);
+        } else {
+            return done.late
+                    ? this
+                    : refuse(done.replyTo, "it is " + life.state().word() + " meanwhile");
         }
-        done.replyTo.tell(StatusReply.success(status()));
+        if (!done.late) {
+            done.replyTo.tell(StatusReply.success(status()));
+        }
         return this;
     }
 
     private Behavior<Command> operationTimeout(OperationTimeout timeout) {
         if (operation == timeout.operation()) {
-            operation = null;
-            refuse(timeout.operation().replyTo, "the guest has not answered within " + words(PAUSE_TIMEOUT));
+            operation.late = true;
+            refuse(operation.replyTo, "the guest has not answered within " + words(PAUSE_TIMEOUT));
         }
         return this;
     }
@@ -558,6 +599,10 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
 
     // --- all of it
 
+    private Instant now() {
+        return definition.clock().instant();
+    }
+
     private Guest guest() {
         assert guest != null : definition.name() + " " + life.state();
         return guest;
@@ -566,7 +611,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private void to(State next, String why) {
         var before = life.state();
         life.to(next);
-        since = Instant.now();
+        since = now();
         cause = why;
         if (next == State.RUNNING && before == State.STARTING) {
             runningSince = since;

@@ -461,6 +461,26 @@ class CreditSchedulerTest {
     }
 
     @Test
+    void theClockMayOverflow() {
+        var scheduler = new CreditScheduler();
+        var early = new Entity(100, 0.5);
+        var late = new Entity(100, 0.1);
+        var now = Long.MAX_VALUE - 5 * MILLI;
+        for (var entity : List.of(early, late)) {
+            scheduler.add(entity, now);
+            scheduler.wake(entity, now);
+            scheduler.pick(0, now);
+        }
+        scheduler.ran(late, MILLI, now);
+        scheduler.ran(early, MILLI, now);
+
+        assertThat(scheduler.pick(0, now)).isNull();
+        assertThat(scheduler.pick(0, now + 2 * MILLI)).isSameAs(early);
+        assertThat(scheduler.lookAgainAt()).isEqualTo(now + 10 * MILLI).isNegative();
+        assertThat(scheduler.pick(0, now + 10 * MILLI)).isSameAs(late);
+    }
+
+    @Test
     void aCapChangedLiveHoldsFromThenOn() {
         var machine = new Machine(1, 15, 5 * MICRO, 100 * MICRO);
         var entity = machine.busy(100, UNCAPPED);

@@ -188,10 +188,11 @@ class VcpuThreadsTest {
         assertThat(twice.get()).isZero();
     }
 
-    /** Written without a fence of its own; two wake the same one, so that a wake finds it woken already and just about to run. */
-    @Test
-    void whatWasWrittenBeforeAWakeIsSeenByTheEventAfterIt() throws Exception {
-        begin(2, LONG);
+    /** Written without a fence of its own. If two wake the same one, a wake may find it woken already and just about to run; if one does, its thread just about to park. */
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2})
+    void whatWasWrittenBeforeAWakeIsSeenByTheEventAfterIt(int n) throws Exception {
+        begin(n, LONG);
         var written = new AtomicLong[] {new AtomicLong(), new AtomicLong()};
         var seen = new AtomicLong[] {new AtomicLong(), new AtomicLong()};
         var vcpu = add(ORDINARY, () -> {
@@ -199,23 +200,24 @@ class VcpuThreadsTest {
             seen[1].set(written[1].getPlain());
             return false;
         });
-        var rounds = 30_000;
+        var rounds = 40_000;
         var wakers = new ArrayList<Thread>();
-        for (var w = 0; w < 2; w++) {
+        for (var w = 0; w < n; w++) {
             var mine = w;
             wakers.add(Thread.ofPlatform().daemon().start(() -> {
                 for (long i = 1; i <= rounds; i++) {
+                    spin(n == 1 ? i % 3_000 : 0);
                     written[mine].setPlain(i);
                     threads.wake(vcpu);
-                    var round = i;
-                    while (seen[mine].get() != round && !released.get()) {
+                    // In step, so that no later wake of the other makes up for one that was lost.
+                    while ((seen[0].get() < i || seen[n - 1].get() < i) && !released.get()) {
                         Thread.onSpinWait();
                     }
                 }
             }));
         }
         for (var waker : wakers) {
-            assertThat(waker.join(Duration.ofSeconds(50))).isTrue();
+            assertThat(waker.join(Duration.ofSeconds(25))).isTrue();
         }
     }
 
@@ -290,7 +292,7 @@ class VcpuThreadsTest {
     @Test
     void aCapHoldsAndWhoIsCappedRunsAgainByItself() throws Exception {
         begin(2, LONG);
-        var events = new CountDownLatch(100);
+        var events = new CountDownLatch(300);
         var began = System.nanoTime();
         var vcpu = woken(new Terms(100, 0.25, LONG), () -> {
             spin(500_000);
@@ -300,10 +302,9 @@ class VcpuThreadsTest {
 
         assertThat(events.await(50, TimeUnit.SECONDS)).isTrue();
 
-        // The last event may not be paid for yet; only the upper bound is certain on a busy machine.
+        // Without a cap it would be 150 ms of 150 ms; one event may last much longer on a busy machine.
         var lasted = System.nanoTime() - began;
         assertThat((double) vcpu.grantedNanos()).isLessThan(0.25 * (lasted + CreditScheduler.BURST_NANOS) + 50_000_000);
-        assertThat(threads.counters().parks.get()).isGreaterThan(20);
     }
 
     @Test
@@ -505,9 +506,6 @@ class VcpuThreadsTest {
         var deadline = Duration.ofMillis(1);
         for (var i = 0; i < 2; i++) {
             woken(new Terms(10_000, CreditScheduler.UNCAPPED, deadline), () -> {
-                if (Thread.currentThread().isInterrupted()) {
-                    leaked.incrementAndGet();
-                }
                 spin(deadline.toNanos() - 100_000 + ThreadLocalRandom.current().nextInt(300_000));
                 return !stop.get();
             });
@@ -526,6 +524,34 @@ class VcpuThreadsTest {
         stop.set(true);
 
         assertThat(leaked.get()).isZero();
+    }
+
+    @Test
+    void whoIsToldOfAFaultIsNotInterruptedByIt() throws Exception {
+        begin(1, LONG);
+        var interrupted = new CompletableFuture<Boolean>();
+        var vcpu = threads.add(
+                "guest",
+                HASTY,
+                () -> {
+                    until(() -> Thread.currentThread().isInterrupted());
+                    throw new IllegalStateException("thrown by a test");
+                },
+                new Faults() {
+                    @Override
+                    public void overran(Duration lasted) {}
+
+                    @Override
+                    public void stuck(Duration lasted) {}
+
+                    @Override
+                    public void threw(Throwable thrown) {
+                        interrupted.complete(Thread.currentThread().isInterrupted());
+                    }
+                });
+        threads.wake(vcpu);
+
+        assertThat(get(interrupted)).isFalse();
     }
 
     @Test

@@ -22,7 +22,7 @@ final class CoreCommand {
             mixinStandardHelpOptions = true,
             description = {
                 "Lists the cores.",
-                "The role service is a sidecore: a core that does nothing but serve.",
+                "The role service is a sidecore: a core that does nothing but serve. guest: guests run on such cores, and on no other.",
                 "BUSY is the share of the time in which its loop worked, not only polled."
             })
     int list(@Mixin Connection host) {
@@ -49,7 +49,7 @@ final class CoreCommand {
             mixinStandardHelpOptions = true,
             description = {
                 "Gives a core another role while everything is served on.",
-                "It holds until the host stops; for good it is said by sidecore.cores.service in the configuration.",
+                "It holds until the host stops; for good it is said by sidecore.cores in the configuration.",
                 "A sidecore that is added takes part in what is placed on sidecores from then on; sidecore vif place spreads",
                 "connections anew that are there already."
             },
@@ -63,7 +63,7 @@ final class CoreCommand {
             @Parameters(
                             paramLabel = "ROLE",
                             description =
-                                    "service: a sidecore, pinned and polling. shared: for whatever the operating system puts there.")
+                                    "service: a sidecore, pinned and polling. guest: for guests, which run nowhere else once there is one. shared: for whatever the operating system puts there.")
                     String role,
             @Mixin Connection host) {
         var now = host.ask(Connection.request("assign-core").put("core", core).put("role", role));

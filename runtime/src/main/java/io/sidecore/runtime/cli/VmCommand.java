@@ -59,7 +59,7 @@ final class VmCommand {
     }
 
     @Command(name = "show", mixinStandardHelpOptions = true, description = "Shows what is known of one.")
-    int show(@Parameters(paramLabel = "VM") String name, @Mixin Connection host) {
+    int show(@Parameters(paramLabel = "VM", description = "Its name.") String name, @Mixin Connection host) {
         var vm = host.ask(named("show-vm", name));
         var restart = vm.get("restartAt").asText();
         host.print(
@@ -162,7 +162,7 @@ final class VmCommand {
                 "Forgets a virtual machine that does not run, with its history and snapshots.",
                 "Its volumes stay."
             })
-    int delete(@Parameters(paramLabel = "VM") String name, @Mixin Connection host) {
+    int delete(@Parameters(paramLabel = "VM", description = "Its name.") String name, @Mixin Connection host) {
         var done = host.ask(named("delete-vm", name));
         host.print(done, "VM " + name + " deleted" + Connection.untilStart(done));
         return 0;
@@ -182,7 +182,7 @@ final class VmCommand {
             name = "start",
             mixinStandardHelpOptions = true,
             description = "Starts a virtual machine, and waits until it runs.")
-    int start(@Parameters(paramLabel = "VM") String name, @Mixin Connection host) {
+    int start(@Parameters(paramLabel = "VM", description = "Its name.") String name, @Mixin Connection host) {
         return change(named("start-vm", name), "is ", host);
     }
 
@@ -194,7 +194,7 @@ final class VmCommand {
                 "It stays stopped until it is started, or the host is started again."
             })
     int stop(
-            @Parameters(paramLabel = "VM") String name,
+            @Parameters(paramLabel = "VM", description = "Its name.") String name,
             @Option(names = "--kill", description = "Do not ask: end it at once.") boolean kill,
             @Mixin Connection host) {
         return change(named("stop-vm", name).put("kill", kill), "is ", host);
@@ -204,12 +204,12 @@ final class VmCommand {
             name = "pause",
             mixinStandardHelpOptions = true,
             description = "Halts a virtual machine; it keeps its memory and its disks.")
-    int pause(@Parameters(paramLabel = "VM") String name, @Mixin Connection host) {
+    int pause(@Parameters(paramLabel = "VM", description = "Its name.") String name, @Mixin Connection host) {
         return change(named("pause-vm", name), "is ", host);
     }
 
     @Command(name = "resume", mixinStandardHelpOptions = true, description = "Lets one go on that is paused.")
-    int resume(@Parameters(paramLabel = "VM") String name, @Mixin Connection host) {
+    int resume(@Parameters(paramLabel = "VM", description = "Its name.") String name, @Mixin Connection host) {
         return change(named("resume-vm", name), "is ", host);
     }
 
@@ -226,7 +226,7 @@ final class VmCommand {
                 "  sidecore vm snapshot web before-upgrade --delete    forget it again"
             })
     int snapshot(
-            @Parameters(paramLabel = "VM") String name,
+            @Parameters(paramLabel = "VM", description = "Its name.") String name,
             @Parameters(paramLabel = "SNAPSHOT", description = "What it is called.") String snapshot,
             @Option(names = "--delete", description = "Forget the snapshot of this name.") boolean delete,
             @Mixin Connection host) {
@@ -244,8 +244,8 @@ final class VmCommand {
                 "What was written to its disks since then is lost."
             })
     int restore(
-            @Parameters(paramLabel = "VM") String name,
-            @Parameters(paramLabel = "SNAPSHOT") String snapshot,
+            @Parameters(paramLabel = "VM", description = "Its name.") String name,
+            @Parameters(paramLabel = "SNAPSHOT", description = "Which one; vm show lists them.") String snapshot,
             @Mixin Connection host) {
         return change(named("restore-vm", name).put("snapshot", snapshot), "was restored and is ", host);
     }
@@ -257,7 +257,7 @@ final class VmCommand {
                 "Tells what happened to a virtual machine, and why: the last 1,000 entries, those of earlier starts of the host too.",
                 "With --json: a line for each."
             })
-    int history(@Parameters(paramLabel = "VM") String name, @Mixin Connection host) {
+    int history(@Parameters(paramLabel = "VM", description = "Its name.") String name, @Mixin Connection host) {
         host.ask(
                 named("vm-history", name),
                 entry -> host.out().println(host.json() ? Connection.line(entry) : text(entry)));
@@ -280,8 +280,8 @@ final class VmCommand {
             description =
                     "Takes a picture of the screen of a QEMU guest that has one (guest.screen = true): a PNG file.")
     int screenshot(
-            @Parameters(paramLabel = "VM") String name,
-            @Parameters(paramLabel = "FILE") Path file,
+            @Parameters(paramLabel = "VM", description = "Its name.") String name,
+            @Parameters(paramLabel = "FILE", description = "Where it is written.") Path file,
             @Mixin Connection host) {
         var taken = host.ask(named("screenshot-vm", name).put("file", absolute(file)));
         host.print(taken, "screen of VM " + name + " in " + file);

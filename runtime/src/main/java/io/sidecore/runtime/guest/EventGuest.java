@@ -210,6 +210,12 @@ public final class EventGuest extends InsideGuest {
             return false;
         }
         var program = program();
+        if (stopAsked) {
+            stopAsked = false;
+            event = "on_stop";
+            program.onStop(context);
+            return isMore();
+        }
         // In turn: a disk that is never idle does not hold back timers and messages.
         for (var tried = 0; tried < 3; tried++) {
             turn = (turn + 1) % 3;
@@ -242,12 +248,6 @@ public final class EventGuest extends InsideGuest {
                     }
                 }
             }
-        }
-        if (stopAsked) {
-            stopAsked = false;
-            event = "on_stop";
-            program.onStop(context);
-            return isMore();
         }
         return false;
     }

@@ -31,7 +31,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import picocli.CommandLine;
 
-@Timeout(120)
+@Timeout(60)
 class ConsoleCommandTest {
     @TempDir
     Path folder;
@@ -75,6 +75,8 @@ class ConsoleCommandTest {
     private static void until(BooleanSupplier condition) {
         while (!condition.getAsBoolean()) {
             LockSupport.parkNanos(1_000_000);
+            // The test's time is up.
+            assertThat(Thread.currentThread().isInterrupted()).isFalse();
         }
     }
 

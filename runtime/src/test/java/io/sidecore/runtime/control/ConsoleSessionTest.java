@@ -29,7 +29,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Watching a console over a control socket. */
-@Timeout(120)
+@Timeout(60)
 class ConsoleSessionTest {
     @TempDir
     static Path folder;
@@ -164,6 +164,8 @@ class ConsoleSessionTest {
     private static void until(BooleanSupplier condition) {
         while (!condition.getAsBoolean()) {
             LockSupport.parkNanos(1_000_000);
+            // The test's time is up.
+            assertThat(Thread.currentThread().isInterrupted()).isFalse();
         }
     }
 

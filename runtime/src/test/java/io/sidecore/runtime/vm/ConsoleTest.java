@@ -16,9 +16,11 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
+@Timeout(60)
 class ConsoleTest {
     private static final Duration PATIENCE = Duration.ofMinutes(1);
 
@@ -286,6 +288,7 @@ class ConsoleTest {
         });
         while (waiting.getState() != Thread.State.WAITING) {
             LockSupport.parkNanos(1_000_000);
+            assertThat(Thread.currentThread().isInterrupted()).isFalse();
         }
         write(console, "the guest goes on");
         assertThat(seen(view)).isEqualTo("the guest goes on");
@@ -315,6 +318,7 @@ class ConsoleTest {
             });
             while (one.footprint() < Console.TYPED_AHEAD) {
                 LockSupport.parkNanos(1_000_000);
+                assertThat(Thread.currentThread().isInterrupted()).isFalse();
             }
             if (closing) {
                 view.close();
@@ -359,6 +363,7 @@ class ConsoleTest {
         assertThat(asked.poll(1, TimeUnit.MINUTES)).isEqualTo(7);
         while (console.isAttached()) {
             LockSupport.parkNanos(1_000_000);
+            assertThat(Thread.currentThread().isInterrupted()).isFalse();
         }
         assertThat(view.type(new byte[2])).isEqualTo(2);
         assertThat(console.bytesDropped()).isEqualTo(9);
