@@ -177,7 +177,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private Guest.@Nullable Exit ending;
 
     private Instant since = Instant.now();
-    private Instant runningSince = since;
+    private @Nullable Instant runningSince;
     private String cause = "";
     private int run;
     private Optional<Instant> restartAt = Optional.empty();
@@ -242,7 +242,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private void begin(Optional<Path> snapshot, String why) {
         run++;
         var number = run;
-        runningSince = Instant.now();
+        runningSince = null;
         to(State.STARTING, why);
         timers.startSingleTimer(StartTimeout.class, new StartTimeout(number), settings.startTimeout());
         try {
@@ -402,7 +402,9 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         if (policy == RestartPolicy.NEVER || policy == RestartPolicy.ON_FAILURE && well) {
             return;
         }
-        var delay = restarts.next(Duration.between(runningSince, Instant.now()));
+        // A start that took long and failed is no long run.
+        var ran = runningSince == null ? Duration.ZERO : Duration.between(runningSince, Instant.now());
+        var delay = restarts.next(ran);
         if (delay.isEmpty()) {
             note(
                     "given-up",
@@ -509,7 +511,8 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     }
 
     private Behavior<Command> resumedItself(ResumedItself resumed) {
-        if (resumed.run() == run && life.is(State.PAUSED)) {
+        // One that is being resumed is so by command.
+        if (resumed.run() == run && life.is(State.PAUSED) && operation == null) {
             to(State.RUNNING, resumed.cause());
         }
         return this;

@@ -20,6 +20,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterAll;
@@ -194,7 +195,7 @@ class QemuFaultsTest {
 
         assertThat(refusal())
                 .startsWith("QEMU did not start: ")
-                .contains(kernel.getFileName().toString());
+                .contains("kernel");
     }
 
     @Test
@@ -219,6 +220,73 @@ class QemuFaultsTest {
         idle("program = \"" + program("echo I am no QEMU >&2; exit 7") + "\"", "");
 
         assertThat(refusal()).isEqualTo("QEMU did not start: I am no QEMU");
+    }
+
+    @Test
+    void aStartThatTakesLongerThanTheLongestDelayIsNoLongRun() {
+        idle(
+                "program = \"" + program("exec sleep 1000") + "\"",
+                "start-timeout = 100 ms, restart { policy = on-failure, delay = 1 ms, max-delay = 1 ms, limit = 2 }");
+
+        vm.start("the test wants it");
+
+        Peers.until(
+                "it is given up",
+                VmHost.PATIENCE,
+                () -> told(vm).stream().anyMatch(it -> it.startsWith("given-up")));
+        assertThat(status(vm).starts()).isEqualTo(3);
+    }
+
+    /** What calls as QEMU does, answers every command, and then does something else. */
+    private static String talker(String greeting, String atCommand) {
+        return "program = \"" + program("""
+                exec /usr/bin/python3 -c '
+                import json, socket, time
+                q = socket.socket(socket.AF_UNIX); q.connect("qmp.sock")
+                c = socket.socket(socket.AF_UNIX); c.connect("console.sock")
+                q.sendall(b"%s\\n")
+                for line in q.makefile():
+                    asked = json.loads(line)
+                    value = [] if asked["execute"] == "query-cpus-fast" else {"running": True}
+                    q.sendall((json.dumps({"return": value, "id": asked["id"]}) + "\\n").encode())
+                    %s
+                time.sleep(1000)'""".formatted(greeting, atCommand)) + "\"";
+    }
+
+    private static final String GREETING = "{\\\"QMP\\\": {}}";
+
+    @Test
+    void aMonitorThatSpeaksNoJsonIsRefusedWithItsWords() {
+        idle(talker("hello", "pass"), "");
+
+        assertThat(refusal()).startsWith("QEMU said something that is no JSON: ").contains("hello");
+    }
+
+    @Test
+    void aMonitorThatHangsUpWhileItsProcessLivesIsKilled() {
+        idle(
+                "hang-timeout = 1 s\n" + talker(GREETING, "if asked[\"execute\"] == \"cont\": q.shutdown(2); break"),
+                "");
+        start();
+
+        assertThat(until(vm, State.FAILED).cause())
+                .startsWith("QEMU cannot be told anything any more and was killed: ");
+    }
+
+    @Test
+    void aSnapshotEndsWithAQemuThatDiesInTheMiddleOfIt() {
+        idle(talker(GREETING, "pass"), "");
+        start();
+        var asked = vm.snapshot(vms.directory(), "asked by the test").toCompletableFuture();
+        Peers.until(
+                "QEMU is expected to send its state",
+                VmHost.PATIENCE,
+                () -> Files.exists(vms.folder(vm).resolve("state.sock")));
+
+        signal("KILL", vms.qemu(vm));
+
+        assertThatThrownBy(asked::join).hasMessageContaining("signal 9");
+        until(vm, State.FAILED);
     }
 
     @Test
@@ -337,11 +405,40 @@ class QemuFaultsTest {
             assertThat(vms.qemu(vm)).isEqualTo(process);
             assertThat(told(vm)).contains("reset: the guest has started anew");
 
-            // It obeys the power button, too.
+            // It obeys the power button, too, once it looks at it.
+            screen.until("COUNT 5 ");
             await(vm.stop("asked by the test"));
             screen.until("BUTTON\r");
             assertThat(told(vm)).last().isEqualTo("stopped: asked by the test");
         }
+    }
+
+    @Test
+    void aGuestThatDoesNothingButStartAnewDoesNotFillItsHistory() throws Exception {
+        var image = vms.directory().resolve("reset.img");
+        // mov al, 0xfe; out 0x64, al: the keyboard's controller resets the machine; jmp back
+        var sector = Arrays.copyOf(
+                new byte[] {(byte) 0xb0, (byte) 0xfe, (byte) 0xe6, 0x64, (byte) 0xeb, (byte) 0xfa}, 512);
+        sector[510] = 0x55;
+        sector[511] = (byte) 0xaa;
+        Files.write(image, sector);
+        define(
+                "boot { store { type = file, path = \"%s\" } }".formatted(image),
+                "guest { type = qemu, memory = 64 MiB, accelerator = tcg }, disks = [boot]");
+
+        start();
+
+        Peers.until("it has started anew eight times", VmHost.PATIENCE, () -> resets().size() == 4);
+        assertThat(resets())
+                .containsExactly(
+                        "reset: the guest has started anew",
+                        "reset: the guest has started anew, 2 times by now",
+                        "reset: the guest has started anew, 4 times by now",
+                        "reset: the guest has started anew, 8 times by now");
+    }
+
+    private List<String> resets() {
+        return told(vm).stream().filter(it -> it.startsWith("reset")).toList();
     }
 
     @Test
@@ -367,6 +464,15 @@ class QemuFaultsTest {
             assertThat(screen.until("FULL after 4194304, \\d+\\+\\d+").group()).endsWith("64+0");
             screen.until("READ\r");
             until(vm, State.STOPPED);
+            assertThat(told(vm))
+                    .as("the guest's requests that were under way are one entry, and so is the command to go on")
+                    .filteredOn(it -> it.startsWith("disk-error") || it.startsWith("running"))
+                    .containsExactly(
+                            "running: ",
+                            "disk-error: disk small: write failed: no space; give it some and resume the VM",
+                            "running: the test is too early",
+                            "disk-error: disk small: write failed: no space; give it some and resume the VM",
+                            "running: there is room now");
         }
     }
 
