@@ -193,9 +193,7 @@ class QemuFaultsTest {
         Files.writeString(kernel, "no kernel");
         idle("kernel = \"" + kernel + "\"", "");
 
-        assertThat(refusal())
-                .startsWith("QEMU did not start: ")
-                .contains("kernel");
+        assertThat(refusal()).startsWith("QEMU did not start: ").contains("kernel");
     }
 
     @Test
@@ -231,9 +229,7 @@ class QemuFaultsTest {
         vm.start("the test wants it");
 
         Peers.until(
-                "it is given up",
-                VmHost.PATIENCE,
-                () -> told(vm).stream().anyMatch(it -> it.startsWith("given-up")));
+                "it is given up", VmHost.PATIENCE, () -> told(vm).stream().anyMatch(it -> it.startsWith("given-up")));
         assertThat(status(vm).starts()).isEqualTo(3);
     }
 
@@ -259,14 +255,14 @@ class QemuFaultsTest {
     void aMonitorThatSpeaksNoJsonIsRefusedWithItsWords() {
         idle(talker("hello", "pass"), "");
 
-        assertThat(refusal()).startsWith("QEMU said something that is no JSON: ").contains("hello");
+        assertThat(refusal())
+                .startsWith("QEMU said something that is no JSON: ")
+                .contains("hello");
     }
 
     @Test
     void aMonitorThatHangsUpWhileItsProcessLivesIsKilled() {
-        idle(
-                "hang-timeout = 1 s\n" + talker(GREETING, "if asked[\"execute\"] == \"cont\": q.shutdown(2); break"),
-                "");
+        idle("hang-timeout = 1 s\n" + talker(GREETING, "if asked[\"execute\"] == \"cont\": q.shutdown(2); break"), "");
         start();
 
         assertThat(until(vm, State.FAILED).cause())
@@ -417,11 +413,11 @@ class QemuFaultsTest {
     void aGuestThatDoesNothingButStartAnewDoesNotFillItsHistory() throws Exception {
         var image = vms.directory().resolve("reset.img");
         // mov al, 0xfe; out 0x64, al: the keyboard's controller resets the machine; jmp back
-        var sector = Arrays.copyOf(
-                new byte[] {(byte) 0xb0, (byte) 0xfe, (byte) 0xe6, 0x64, (byte) 0xeb, (byte) 0xfa}, 512);
-        sector[510] = 0x55;
-        sector[511] = (byte) 0xaa;
-        Files.write(image, sector);
+        var disk = Arrays.copyOf(
+                new byte[] {(byte) 0xb0, (byte) 0xfe, (byte) 0xe6, 0x64, (byte) 0xeb, (byte) 0xfa}, 1 << 20);
+        disk[510] = 0x55;
+        disk[511] = (byte) 0xaa;
+        Files.write(image, disk);
         define(
                 "boot { store { type = file, path = \"%s\" } }".formatted(image),
                 "guest { type = qemu, memory = 64 MiB, accelerator = tcg }, disks = [boot]");
@@ -574,7 +570,7 @@ class QemuFaultsTest {
     void aQemuEndsWithAHostThatIsKilledAndTheNextOneClearsWhatIsLeft() throws Exception {
         var settings = """
                 volumes { disk { size = 1 MiB, store { type = memory } } }
-                vms.one { guest { type = qemu, memory = 64 MiB, accelerator = tcg }, disks = [disk] }
+                vms.one { guest { type = qemu, memory = 64 MiB, accelerator = tcg }, disks = [disk], stop-timeout = 0 s }
                 vms.other { guest { type = qemu, memory = 64 MiB, accelerator = tcg }, stop-timeout = 0 s }
                 """;
         try (var directory = new ShortDirectory()) {

@@ -46,10 +46,14 @@ final class VmHost implements AutoCloseable {
         return directory.path();
     }
 
-    /** Defines a VM, and the volumes that it needs: what stands within {@code sidecore.volumes} and {@code sidecore.vms.NAME}. */
+    /** Defines a VM, and those volumes that there are not yet: what stands within {@code sidecore.volumes} and {@code sidecore.vms.NAME}. */
     VmHandle define(String name, String volumes, String vm) {
         var settings = read("volumes { %s }%nvms.%s { %s }".formatted(volumes, name, vm));
-        settings.volumes().forEach(host.storage()::create);
+        settings.volumes().forEach((volume, wanted) -> {
+            if (host.volume(volume).isEmpty()) {
+                host.storage().create(volume, wanted);
+            }
+        });
         return host.vms().create(name, settings.vms().get(name));
     }
 

@@ -416,7 +416,10 @@ public final class QemuGuest implements Guest {
     /** A guest that does nothing else must not fill the history. */
     private void reset() {
         if (Long.bitCount(++resets) == 1) {
-            watcher().noted("reset", "the guest has started anew" + (resets == 1 ? "" : ", " + resets + " times by now"));
+            watcher()
+                    .noted(
+                            "reset",
+                            "the guest has started anew" + (resets == 1 ? "" : ", " + resets + " times by now"));
         }
     }
 

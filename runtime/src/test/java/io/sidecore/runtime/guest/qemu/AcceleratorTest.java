@@ -36,8 +36,7 @@ class AcceleratorTest {
 
     @Test
     void translationNeedsNoTrial() {
-        var chosen = Accelerator.choose(
-                GuestSettings.Accelerator.TCG, folder.resolve("none"), device);
+        var chosen = Accelerator.choose(GuestSettings.Accelerator.TCG, folder.resolve("none"), device);
 
         assertThat(chosen.kvm()).isFalse();
         assertThat(chosen.sentence()).isEqualTo("TCG, as configured");

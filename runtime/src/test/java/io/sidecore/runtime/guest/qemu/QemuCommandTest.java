@@ -125,8 +125,7 @@ class QemuCommandTest {
 
     @Test
     void aMachineOfTheKernelsHasTheHostsProcessor() {
-        var arguments = new QemuCommand(
-                        "web", plain(), "qemu", true, List.of(), List.of(), Optional.empty(), false)
+        var arguments = new QemuCommand("web", plain(), "qemu", true, List.of(), List.of(), Optional.empty(), false)
                 .arguments();
 
         assertThat(value(arguments, "-machine", 0)).endsWith(",accel=kvm");
@@ -183,7 +182,8 @@ class QemuCommandTest {
 
     @Test
     void aSerialNumberIsNoLongerThanVirtioHasRoomFor() {
-        assertThat(command(plain(), List.of("a-volume-with-a-long-name"), List.of()).arguments())
+        assertThat(command(plain(), List.of("a-volume-with-a-long-name"), List.of())
+                        .arguments())
                 .contains("virtio-blk-pci,drive=disk0,serial=a-volume-with-a-long,bootindex=0");
     }
 }

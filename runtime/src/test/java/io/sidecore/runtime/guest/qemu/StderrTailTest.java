@@ -27,7 +27,8 @@ class StderrTailTest {
 
     @Test
     void warningsAndWhatFollowsAnErrorDoNotHideIt() throws Exception {
-        assertThat(said("it is broken", "qemu-system-x86_64: warning: it is old", "").lastOr("nothing"))
+        assertThat(said("it is broken", "qemu-system-x86_64: warning: it is old", "")
+                        .lastOr("nothing"))
                 .isEqualTo("it is broken");
         assertThat(said("qemu-system-x86_64: error: no such vCPU", "qemu-system-x86_64: Assertion failed")
                         .lastOr("nothing"))
