@@ -192,7 +192,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private Guest.@Nullable Exit ending;
 
     private Instant since;
-    private Instant runningSince;
+    private @Nullable Instant runningSince;
     private String cause = "";
     private int run;
     private Optional<Instant> restartAt = Optional.empty();
@@ -259,7 +259,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private void begin(Optional<Path> snapshot, String why) {
         run++;
         var number = run;
-        runningSince = now();
+        runningSince = null;
         to(State.STARTING, why);
         timers.startSingleTimer(StartTimeout.class, new StartTimeout(number), settings.startTimeout());
         Guest made;
@@ -439,7 +439,8 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         if (policy == RestartPolicy.NEVER || policy == RestartPolicy.ON_FAILURE && well) {
             return;
         }
-        var delay = restarts.next(Duration.between(runningSince, now()));
+        // A start that took long and failed is no long run.
+        var delay = restarts.next(runningSince == null ? Duration.ZERO : Duration.between(runningSince, now()));
         if (delay.isEmpty()) {
             note(
                     "given-up",
@@ -550,7 +551,8 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     }
 
     private Behavior<Command> resumedItself(ResumedItself resumed) {
-        if (resumed.run() == run && life.is(State.PAUSED)) {
+        // One that is being resumed is so by command.
+        if (resumed.run() == run && life.is(State.PAUSED) && operation == null) {
             to(State.RUNNING, resumed.cause());
         }
         return this;
