@@ -188,7 +188,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private final List<ActorRef<StatusReply<Status>>> stoppers = new ArrayList<>();
     private @Nullable Guest guest;
     private @Nullable Operation operation;
-    /** Of STOPPING: how it will have ended, unless the guest has something else to say. */
+    /** Of STOPPING: how it will have ended. */
     private Guest.@Nullable Exit ending;
 
     private Instant since;
@@ -205,7 +205,6 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         this.restarts = new Restarts(settings.restart());
         this.life = new LifeCycle<>("VM " + definition.name(), State.DEFINED, LEGAL);
         this.since = now();
-        this.runningSince = since;
     }
 
     /** A VM that does not run yet. */
@@ -397,6 +396,10 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
             if (life.is(State.STARTING)) {
                 // It was over before it was known to run.
                 runs();
+            }
+            if (ending != null && !exited.exit().well() && !timers.isTimerActive(KillTimeout.class)) {
+                // It was asked to end, and this is not what was asked for.
+                note("broke", exited.exit().cause());
             }
             end(ending != null ? ending : exited.exit());
         }
