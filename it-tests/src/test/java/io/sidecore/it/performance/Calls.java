@@ -189,7 +189,10 @@ public final class Calls implements AutoCloseable {
     /** Lets a guest make requests for this time. */
     Result measure(Cell cell, Duration time) throws Exception {
         var job = ByteBuffer.allocate(24).order(ByteOrder.LITTLE_ENDIAN);
-        job.putInt(cell.write ? 1 : 0).putInt(cell.depth).putInt(cell.told ? 1 : 0).putInt(0);
+        job.putInt(cell.write ? 1 : 0)
+                .putInt(cell.depth)
+                .putInt(cell.told ? 1 : 0)
+                .putInt(0);
         job.putLong(time.toNanos());
         var name = cell.guest + "-" + cell.way.word();
         if (!guests.get(name).messages().send(job.array())) {

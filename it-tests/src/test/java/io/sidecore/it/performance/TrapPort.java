@@ -17,7 +17,8 @@ import java.util.concurrent.locks.ReentrantLock;
  */
 final class TrapPort implements GuestPort, AutoCloseable {
     private final GuestPort engine;
-    private final Thread service = Thread.ofPlatform().daemon().name("trap-service").unstarted(this::serve);
+    private final Thread service =
+            Thread.ofPlatform().daemon().name("trap-service").unstarted(this::serve);
     private final ReentrantLock lock = new ReentrantLock();
     private final Condition asked = lock.newCondition();
     private final Condition served = lock.newCondition();
