@@ -1,8 +1,8 @@
 /*
  * The demo guest: says what it is, checks its first disk, then does a little I/O each second and
- * answers messages. Made of events, so it costs no thread.
+ * answers messages, and lines that are typed at its console. Made of events, so it costs no thread.
  *
- * The check writes a pattern over the disk (64 MiB of it at most), flushes, reads it back and
+ * The check writes a pattern over the disk (16 MiB of it at most), flushes, reads it back and
  * compares, DEPTH requests at a time. What was on the disk is gone then; a read-only disk is only read.
  *
  *   messages: "stats", "check" (again), "stop"; anything else is answered with what it understands
@@ -12,7 +12,7 @@
 
 #define BLOCK 65536u
 #define DEPTH 16u
-#define CHECK_MAX (64ull << 20)
+#define CHECK_MAX (16ull << 20)
 #define SECOND 1000000000ll
 
 enum phase { IDLE, WRITING, FLUSHING, READING };
@@ -146,7 +146,7 @@ static void check(void) {
 
 SC_EXPORT(on_start) void on_start(void) {
     struct line line = {.length = 0};
-    put(&line, "demo: a guest in WebAssembly, made of events; messages: stats, check, stop");
+    put(&line, "demo: a guest in WebAssembly, made of events; type stats, check or stop");
     say(&line);
     put(&line, "demo: ");
     put_number(&line, (uint64_t)vif_count());
@@ -229,14 +229,15 @@ SC_EXPORT(on_message) void on_message(const char *text, uint32_t length) {
     if (is("stats", text, length)) {
         put_stats(&line);
     } else if (is("check", text, length)) {
-        put(&line, bytes == 0 ? "there is no disk" : phase == IDLE ? "checking; the console tells" : "checking already");
+        put(&line, bytes == 0 ? "there is no disk" : phase == IDLE ? "checking" : "checking already");
     } else if (is("stop", text, length)) {
         put(&line, "stopping");
         sc_exit(0);
     } else {
-        put(&line, "messages: stats, check, stop");
+        put(&line, "demo understands: stats, check, stop");
     }
     message_send(line.text, line.length);
+    say(&line); /* a line that is typed at the console is a message, too */
     if (is("check", text, length)) check();
 }
 

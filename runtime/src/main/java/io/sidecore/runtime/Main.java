@@ -67,10 +67,11 @@ public final class Main {
             description = "Runs a host until Ctrl-C or SIGTERM.",
             footerHeading = "%nExamples:%n",
             footer = {
-                "  sidecore run                               serve a 1 GiB memory disk on 127.0.0.1:10809",
+                "  sidecore run                               serve a 1 GiB memory disk on 127.0.0.1:10809, run a demo VM",
                 "  sidecore run conf/examples/memory-disk.conf   serve what a file declares",
                 "  sidecore status                            look at it from another terminal",
-                "  nbdinfo nbd://127.0.0.1:10809/scratch      look at its disk"
+                "  nbdinfo nbd://127.0.0.1:10809/scratch      look at its disk",
+                "  sidecore console demo                      talk to its virtual machine; Ctrl-] ends that"
             })
     static final class Run implements Callable<Integer> {
         /** In the built-in configuration. */
@@ -82,7 +83,8 @@ public final class Main {
         @Parameters(
                 arity = "0..1",
                 paramLabel = "FILE",
-                description = "What to serve, in HOCON. Without it: a memory disk, to try things on.")
+                description =
+                        "What to serve, in HOCON. Without it: a memory disk and a virtual machine, to try things on.")
         private Optional<Path> file = Optional.empty();
 
         @Override
@@ -138,15 +140,31 @@ public final class Main {
                 lines.addAll(trials(host));
             } else if (host.settings().nbd().isPresent()) {
                 lines.add("It serves nothing yet: %s volume create and export create change that.".formatted(NAME));
-            } else {
+            } else if (host.settings().vms().isEmpty()) {
                 lines.add("It serves nothing: the configuration has no exports.");
             }
+            lines.addAll(machines(host));
             host.metricsUri()
                     .ifPresent(uri -> lines.add("It is observed at %s/metrics, /health and /ready.".formatted(uri)));
-            lines.add("Manage it from another terminal with: %s status, volume, export, top (%s --help)."
+            lines.add("Manage it from another terminal with: %s status, volume, export, vm, top (%s --help)."
                     .formatted(NAME, NAME));
             lines.add("Stop it with Ctrl-C.");
             return String.join(System.lineSeparator(), lines);
+        }
+
+        /** They start meanwhile. */
+        private static List<String> machines(Sidecore host) {
+            var names = host.vms().vms().keySet();
+            return names.isEmpty()
+                    ? List.of()
+                    : List.of(
+                            names.size() == 1
+                                    ? "It has a virtual machine, "
+                                            + names.iterator().next() + ":"
+                                    : "It has " + names.size() + " virtual machines:",
+                            "  %s vm list".formatted(NAME),
+                            "  %s console %s     # Ctrl-] ends it"
+                                    .formatted(NAME, names.iterator().next()));
         }
 
         /** Only what changes no disk by itself, unless the disk is there to try things on. */

@@ -115,6 +115,8 @@ public final class EventGuest extends InsideGuest {
     @Override
     void prepare() {
         program = programs.get();
+        // One that has just begun waits by returning, and need not have looked for answers before.
+        ports.forEach(port -> port.signalAnswers(true));
         vcpu = floor.threads()
                 .add(
                         place.vm(),

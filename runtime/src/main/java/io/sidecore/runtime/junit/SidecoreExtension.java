@@ -1,7 +1,10 @@
 package io.sidecore.runtime.junit;
 
 import io.sidecore.actors.block.Medium;
+import io.sidecore.conf.AttachMode;
 import io.sidecore.conf.NbdSettings;
+import io.sidecore.conf.NbdSettings.ExportedVolume;
+import io.sidecore.conf.Placement;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.Spelling;
 import io.sidecore.conf.StoreSettings.MemoryStore;
@@ -57,7 +60,7 @@ public final class SidecoreExtension
     }
 
     /**
-     * A host with these settings. If they have no NBD server, it has one all the same, which exports every volume under its name. Its data directory is a temporary one; where these settings name files, the files are theirs and stay.
+     * A host with these settings. If they have no NBD server, it has one all the same, which exports every volume under its name, for reading where a VM writes it. Its data directory is a temporary one; where these settings name files, the files are theirs and stay.
      *
      * @see #with(Function) to have files in the temporary directory
      */
@@ -174,13 +177,26 @@ public final class SidecoreExtension
 
     private List<String> serve(Settings said, StorageService storage) {
         if (said.nbd().isEmpty()) {
-            said.volumes().keySet().forEach(storage::export);
+            said.volumes()
+                    .keySet()
+                    .forEach(volume -> storage.export(
+                            new ExportedVolume(volume, volume, mode(volume, said), List.of()), Placement.SHARED));
         }
         volumes.forEach((name, creation) -> {
             creation.accept(storage);
             storage.export(name);
         });
         return List.of();
+    }
+
+    /** So that a VM which writes a volume can have it. */
+    private static AttachMode mode(String volume, Settings said) {
+        return said.vms().values().stream()
+                .flatMap(vm -> vm.disks().stream())
+                .filter(disk -> disk.volume().equals(volume))
+                .map(disk -> disk.mode() == AttachMode.EXCLUSIVE ? AttachMode.READ_ONLY : disk.mode())
+                .findFirst()
+                .orElse(AttachMode.EXCLUSIVE);
     }
 
     private void end(ExtensionContext context) throws IOException {

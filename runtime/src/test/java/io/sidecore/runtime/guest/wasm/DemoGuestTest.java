@@ -10,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -117,12 +118,21 @@ class DemoGuestTest {
     void itAnswersMessages() {
         host.disk(1 << 20, 32);
         start();
-        assertThat(told("what?")).isEqualTo("messages: stats, check, stop");
-        assertThat(told("check\n")).isEqualTo("checking; the console tells");
+        assertThat(told("what?")).isEqualTo("demo understands: stats, check, stop");
+        assertThat(told("check\n")).isEqualTo("checking");
         host.pump(guest);
         assertThat(told("stats")).startsWith("32 reads, 32 writes");
         assertThat(told("stop")).isEqualTo("stopping");
         assertThat(host.exit).isZero();
+    }
+
+    @Test
+    void whoTypesAtItsConsoleReadsTheAnswerThere() {
+        start();
+        for (var line : List.of("what?", "check", "stats", "stop")) {
+            host.console.setLength(0);
+            assertThat(told(line) + "\n").isEqualTo(host.console.toString());
+        }
     }
 
     @Test
