@@ -84,6 +84,11 @@ public final class HostProcess implements AutoCloseable {
         return process.alive();
     }
 
+    /** Its number. */
+    public long pid() {
+        return process.pid();
+    }
+
     /** Its resident memory, in bytes. */
     public long resident() throws IOException {
         try (var status = Files.lines(Path.of("/proc/" + process.pid() + "/status"))) {

@@ -38,6 +38,7 @@ public final class Peers {
         OPENSSL("openssl", "openssl"),
         QEMU_IMG("qemu-img", "qemu-utils"),
         QEMU_IO("qemu-io", "qemu-utils"),
+        QEMU_X86("qemu-system-x86_64", "qemu-system-x86"),
         STRACE("strace", "strace"),
         STRESS_NG("stress-ng", "stress-ng"),
         UMOUNT("umount", "mount");

@@ -67,6 +67,11 @@ final class LoopFloor {
         }
 
         @Override
+        public boolean reserved() {
+            return core.isPresent();
+        }
+
+        @Override
         public void leave() {
             delay.close();
         }

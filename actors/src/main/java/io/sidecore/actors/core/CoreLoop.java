@@ -45,6 +45,11 @@ public final class CoreLoop implements Loop {
         /** Called on the loop's thread when it ends. */
         void leave();
 
+        /** {@link Loop#reserved()}. */
+        default boolean reserved() {
+            return false;
+        }
+
         /** No pinning, and no knowledge of waiting. */
         static Placement floating() {
             return new Placement() {
@@ -214,6 +219,11 @@ public final class CoreLoop implements Loop {
 
     void attributes(Attributes installed) {
         attributes = installed;
+    }
+
+    @Override
+    public boolean reserved() {
+        return placement.reserved();
     }
 
     @Override

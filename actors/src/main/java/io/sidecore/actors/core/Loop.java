@@ -18,6 +18,9 @@ public interface Loop extends Executor {
     /** Its clock. */
     Clock clock();
 
+    /** Whether a core is its own, on which nothing else is to run: what is placed on it may be looked at without a pause. Always the same. */
+    boolean reserved();
+
     /** Number of the task that runs now: one stream's share of a turn is one task. */
     long taskNumber();
 

@@ -195,7 +195,7 @@ public final class VcpuThreads implements AutoCloseable {
     }
 
     /**
-     * Runs no event of it any more. The stage is complete once its work certainly does not run: never, if that is stuck for ever. It may be asked for in an event of the vCPU itself, which must not wait for it.
+     * Runs no event of it any more. The stage is complete once its work certainly does not run: never, if that is stuck for ever. It may be asked for in an event of the vCPU itself, which must not wait for it. What depends on the stage may run on a vCPU thread, and must not wait either.
      */
     public CompletionStage<@Nullable Void> remove(Vcpu vcpu) {
         boolean running;

@@ -188,11 +188,11 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private final List<ActorRef<StatusReply<Status>>> stoppers = new ArrayList<>();
     private @Nullable Guest guest;
     private @Nullable Operation operation;
-    /** Of STOPPING: how it will have ended, unless the guest has something else to say. */
+    /** Of STOPPING: how it will have ended. */
     private Guest.@Nullable Exit ending;
 
     private Instant since;
-    private Instant runningSince;
+    private @Nullable Instant runningSince;
     private String cause = "";
     private int run;
     private Optional<Instant> restartAt = Optional.empty();
@@ -205,7 +205,6 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         this.restarts = new Restarts(settings.restart());
         this.life = new LifeCycle<>("VM " + definition.name(), State.DEFINED, LEGAL);
         this.since = now();
-        this.runningSince = since;
     }
 
     /** A VM that does not run yet. */
@@ -259,7 +258,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private void begin(Optional<Path> snapshot, String why) {
         run++;
         var number = run;
-        runningSince = now();
+        runningSince = null;
         to(State.STARTING, why);
         timers.startSingleTimer(StartTimeout.class, new StartTimeout(number), settings.startTimeout());
         Guest made;
@@ -398,6 +397,10 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
                 // It was over before it was known to run.
                 runs();
             }
+            if (ending != null && !exited.exit().well() && !timers.isTimerActive(KillTimeout.class)) {
+                // It was asked to end, and this is not what was asked for.
+                note("broke", exited.exit().cause());
+            }
             end(ending != null ? ending : exited.exit());
         }
         return this;
@@ -439,7 +442,8 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         if (policy == RestartPolicy.NEVER || policy == RestartPolicy.ON_FAILURE && well) {
             return;
         }
-        var delay = restarts.next(Duration.between(runningSince, now()));
+        // A start that took long and failed is no long run.
+        var delay = restarts.next(runningSince == null ? Duration.ZERO : Duration.between(runningSince, now()));
         if (delay.isEmpty()) {
             note(
                     "given-up",
@@ -550,7 +554,8 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     }
 
     private Behavior<Command> resumedItself(ResumedItself resumed) {
-        if (resumed.run() == run && life.is(State.PAUSED)) {
+        // One that is being resumed is so by command.
+        if (resumed.run() == run && life.is(State.PAUSED) && operation == null) {
             to(State.RUNNING, resumed.cause());
         }
         return this;

@@ -479,6 +479,17 @@ class VirtualMachineTest {
     }
 
     @Test
+    void oneThatBreaksWhenItIsAskedHasStoppedAndItsCauseIsInTheHistory() {
+        var guest = running();
+        var reply = stop(false);
+        status();
+        guest.exits(false, "on_stop: a number by zero");
+
+        assertThat(answered(reply).state()).isEqualTo(State.STOPPED);
+        assertThat(history).contains("broke stopping>stopping: on_stop: a number by zero");
+    }
+
+    @Test
     void aHardStopDoesNotAsk() {
         var guest = running();
         var reply = stop(true);
@@ -487,6 +498,7 @@ class VirtualMachineTest {
 
         assertThat(answered(reply).state()).isEqualTo(State.STOPPED);
         assertThat(guest.calls).containsExactly("start", "kill: not wanted");
+        assertThat(history).noneMatch(entry -> entry.startsWith("broke"));
     }
 
     @Test

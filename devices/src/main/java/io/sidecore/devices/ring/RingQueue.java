@@ -117,7 +117,7 @@ public final class RingQueue {
         return requestsCame.raised();
     }
 
-    /** Whether the loop looks for requests in every turn, in place of being signalled; wherever the queue moves. Not at first. */
+    /** Whether the loop looks for requests in every turn, in place of being signalled; wherever the queue moves. Not at first, but on a {@linkplain io.sidecore.actors.core.Loop#reserved() reserved} loop in any case. */
     public void polled(boolean whether) {
         polled = whether;
         end.onLoop(end.arrangePolling);
@@ -299,11 +299,12 @@ public final class RingQueue {
 
         private void arrangePolling() {
             if (isHere(arrangePolling) && attached) {
-                arrange(polled);
+                arrange();
             }
         }
 
-        private void arrange(boolean poll) {
+        private void arrange() {
+            var poll = polled || queue().loop().reserved();
             if (poll != polling) {
                 polling = poll;
                 if (poll) {
@@ -327,7 +328,7 @@ public final class RingQueue {
         public void attach(ServiceEnd to) {
             queue = to;
             attached = true;
-            arrange(polled);
+            arrange();
         }
 
         @Override

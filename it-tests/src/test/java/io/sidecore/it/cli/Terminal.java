@@ -13,7 +13,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 
 /** A shell in a directory of its own, in which {@code sidecore} is the launcher of this build and finds no other hosts than those started here. */
-final class Terminal implements AutoCloseable {
+public final class Terminal implements AutoCloseable {
     private static final Path ROOT =
             Path.of(System.getProperty("basedir", ".")).toAbsolutePath().getParent();
     private static final Duration PATIENCE = Duration.ofMinutes(2);
@@ -23,21 +23,22 @@ final class Terminal implements AutoCloseable {
     private final List<Process> background = new ArrayList<>();
     private int number;
 
-    Terminal(Path directory) throws IOException {
+    /** A shell in this directory, which the path of a socket must fit into. */
+    public Terminal(Path directory) throws IOException {
         this.directory = directory;
         this.cache = StartCache.ofThisBuild();
         Files.createDirectories(directory.resolve("run"));
     }
 
     /** What a command wrote, to both outputs, and how it ended. */
-    record Result(int exit, String text) {}
+    public record Result(int exit, String text) {}
 
     Path directory() {
         return directory;
     }
 
     /** Runs a command line to its end. */
-    Result run(String command) {
+    public Result run(String command) {
         var output = output();
         var process = start(command, output);
         try {
@@ -54,14 +55,14 @@ final class Terminal implements AutoCloseable {
     }
 
     /** Starts a command line that goes on; returns the file that it writes to. */
-    Path startInBackground(String command) {
+    public Path startInBackground(String command) {
         var output = output();
         background.add(start("exec " + command, output));
         return output;
     }
 
     /** What was started last. */
-    Process last() {
+    public Process last() {
         return background.getLast();
     }
 
@@ -89,7 +90,8 @@ final class Terminal implements AutoCloseable {
         }
     }
 
-    static String read(Path file) {
+    /** What a command has written so far. */
+    public static String read(Path file) {
         try {
             return Files.readString(file);
         } catch (IOException e) {

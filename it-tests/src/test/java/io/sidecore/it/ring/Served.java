@@ -80,11 +80,7 @@ final class Served implements AutoCloseable {
         }
         inline = null;
         for (var i = 0; i < 2; i++) {
-            var loop = new CoreLoop(
-                    "ring-" + NUMBER.incrementAndGet(), Clock.SYSTEM, LOOPS, CoreLoop.Placement.floating());
-            LoopDispatcher.install(system.classicSystem(), loop);
-            loop.start();
-            loops.add(loop);
+            addLoop(system, CoreLoop.Placement.floating());
         }
         ring = new RingQueue(memory, attachment, limits, wakes::release, refusals);
         ring.polled(way == Way.POLLED);
@@ -98,6 +94,15 @@ final class Served implements AutoCloseable {
                 SystemMaterializer.get(system).materializer(),
                 attachment::detach);
         queue.start();
+    }
+
+    /** One more loop, to which the queue can move. */
+    CoreLoop addLoop(ActorSystem<?> system, CoreLoop.Placement placement) {
+        var loop = new CoreLoop("ring-" + NUMBER.incrementAndGet(), Clock.SYSTEM, LOOPS, placement);
+        LoopDispatcher.install(system.classicSystem(), loop);
+        loop.start();
+        loops.add(loop);
+        return loop;
     }
 
     long refused() {

@@ -49,6 +49,8 @@ public final class EventGuest extends InsideGuest {
     private static final String MEMORY_FILE = "memory";
     private static final int STATE_MAGIC = 0x53435631;
     private static final int PAGE = 4096;
+    /** What is read of a kept memory at once. */
+    private static final int CHUNK = 64 * PAGE;
 
     /** What the host shares among such guests. */
     public record Floor(VcpuThreads threads, ScheduledExecutorService timers) {}
@@ -75,8 +77,10 @@ public final class EventGuest extends InsideGuest {
     // Of the vCPU.
     private final @Nullable Timer[] timers = new Timer[TIMERS];
     private @Nullable BooleanSupplier task;
-    private boolean halted;
-    private boolean haltedBefore;
+    private boolean paused;
+    /** A snapshot is being taken of it; a guest that is resumed meanwhile waits for its end. */
+    private boolean saving;
+
     private boolean exited;
     private int turn;
     /** The event that runs, for who asks what it was. */
@@ -208,7 +212,7 @@ public final class EventGuest extends InsideGuest {
             // It goes on when something wakes the guest.
             return false;
         }
-        if (halted || exited) {
+        if (halted() || exited) {
             return false;
         }
         var program = program();
@@ -254,6 +258,10 @@ public final class EventGuest extends InsideGuest {
         return false;
     }
 
+    private boolean halted() {
+        return paused || saving;
+    }
+
     /** One that was set anew or taken back after it had come due is none any more. */
     private @Nullable Timer nextDue() {
         Timer timer;
@@ -267,7 +275,8 @@ public final class EventGuest extends InsideGuest {
         if (exited) {
             return task != null || !tasks.isEmpty();
         }
-        return !tasks.isEmpty() || !halted && (blocks.get() != 0 || !due.isEmpty() || !messages.isEmpty() || stopAsked);
+        return !tasks.isEmpty()
+                || !halted() && (blocks.get() != 0 || !due.isEmpty() || !messages.isEmpty() || stopAsked);
     }
 
     private final class EventFaults implements VcpuThreads.Faults {
@@ -344,7 +353,7 @@ public final class EventGuest extends InsideGuest {
     @Override
     public CompletionStage<Void> pause() {
         return between(() -> {
-            halted = true;
+            paused = true;
             return true;
         });
     }
@@ -352,7 +361,7 @@ public final class EventGuest extends InsideGuest {
     @Override
     public CompletionStage<Void> resume() {
         return between(() -> {
-            halted = false;
+            paused = false;
             return true;
         });
     }
@@ -403,7 +412,7 @@ public final class EventGuest extends InsideGuest {
 
     /** After a snapshot: answers that came before it are still to be told of. */
     private boolean goOn() {
-        halted = haltedBefore;
+        saving = false;
         for (var i = 0; i < ports.size(); i++) {
             if (ports.get(i).holdsAny() && ports.get(i).signalled()) {
                 woken(i);
@@ -437,8 +446,7 @@ public final class EventGuest extends InsideGuest {
             out.writeBoolean(false);
         }
         // From here on it stands still.
-        haltedBefore = halted;
-        halted = true;
+        saving = true;
         return bytes.toByteArray();
     }
 
@@ -471,13 +479,29 @@ public final class EventGuest extends InsideGuest {
                 throw new GuestException("the snapshot is of a VM with %s of memory, and this one has %s"
                         .formatted(Amounts.size(channel.size()), Amounts.size(memory().byteSize())));
             }
-            var into = memory().asByteBuffer();
-            while (into.hasRemaining() && channel.read(into) >= 0) {}
+            restoreMemory(channel);
         }
         try (var in = new DataInputStream(new ByteArrayInputStream(Files.readAllBytes(folder.resolve(STATE_FILE))))) {
             restore(in);
         } catch (EOFException | IllegalArgumentException e) {
             throw new GuestException("the snapshot is damaged: " + e.getMessage(), e);
+        }
+    }
+
+    /** What is zero is left alone: a page that nobody touches takes no memory of the host. */
+    private void restoreMemory(FileChannel channel) throws IOException {
+        var zeros = MemorySegment.ofArray(new byte[PAGE]);
+        var chunk = ByteBuffer.allocate(CHUNK);
+        for (long at = 0; channel.read(chunk.clear()) > 0; at += chunk.limit()) {
+            // In whole pages, but at the end.
+            while (chunk.hasRemaining() && channel.read(chunk) > 0) {}
+            chunk.flip();
+            for (var page = 0; page < chunk.limit(); page += PAGE) {
+                var bytes = MemorySegment.ofBuffer(chunk).asSlice(page, Math.min(PAGE, chunk.limit() - page));
+                if (bytes.mismatch(zeros.asSlice(0, bytes.byteSize())) >= 0) {
+                    MemorySegment.copy(bytes, 0, memory(), at + page, bytes.byteSize());
+                }
+            }
         }
     }
 

@@ -30,27 +30,32 @@ record Accelerator(boolean kvm, String sentence) {
     private static final Map<Path, Optional<String>> TRIED = new ConcurrentHashMap<>();
 
     static Accelerator choose(GuestSettings.Accelerator wanted, Path program) {
+        return choose(wanted, program, DEVICE);
+    }
+
+    /** @param device the kernel's */
+    static Accelerator choose(GuestSettings.Accelerator wanted, Path program, Path device) {
         return switch (wanted) {
             case TCG -> new Accelerator(false, "TCG, as configured");
             case KVM -> {
-                TRIED.computeIfAbsent(program, Accelerator::trial).ifPresent(why -> {
+                TRIED.computeIfAbsent(program, it -> trial(it, device)).ifPresent(why -> {
                     throw new GuestException("KVM is required (guest.accelerator = kvm) and cannot be used: " + why);
                 });
                 yield new Accelerator(true, "KVM, as configured");
             }
             case AUTO ->
-                TRIED.computeIfAbsent(program, Accelerator::trial)
+                TRIED.computeIfAbsent(program, it -> trial(it, device))
                         .map(why -> new Accelerator(false, "TCG, which is slow: " + why))
                         .orElse(new Accelerator(true, "KVM: a trial boot has worked"));
         };
     }
 
-    private static Optional<String> trial(Path program) {
-        if (!Files.exists(DEVICE)) {
-            return Optional.of("there is no " + DEVICE + " here");
+    private static Optional<String> trial(Path program, Path device) {
+        if (!Files.exists(device)) {
+            return Optional.of("there is no " + device + " here");
         }
-        if (!Files.isReadable(DEVICE) || !Files.isWritable(DEVICE)) {
-            return Optional.of(DEVICE + " may not be used by this user; add it to the group kvm");
+        if (!Files.isReadable(device) || !Files.isWritable(device)) {
+            return Optional.of(device + " may not be used by this user; add it to the group kvm");
         }
         try {
             var kernel = Files.createTempFile("sidecore-trial", ".elf");

@@ -1,7 +1,6 @@
 package io.sidecore.runtime.guest.qemu;
 
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.CompletableFuture;
@@ -21,9 +20,9 @@ final class LeftOver {
     /**
      * Ends the process whose number is in a file, if it is the one that was meant: numbers are used again.
      *
-     * @param argument what its command line contains
+     * @param folder what it works in
      */
-    static void end(Path pidFile, String argument) throws IOException, InterruptedException {
+    static void end(Path pidFile, Path folder) throws IOException, InterruptedException {
         if (!Files.exists(pidFile)) {
             return;
         }
@@ -34,7 +33,7 @@ final class LeftOver {
             return;
         }
         var left = ProcessHandle.of(pid);
-        if (left.isPresent() && commandLine(pid).contains(argument)) {
+        if (left.isPresent() && worksIn(pid, folder)) {
             LOG.warn("process {} was left by a host that was killed; it is killed now", pid);
             left.get().destroyForcibly();
             CompletableFuture<ProcessHandle> gone = left.get().onExit();
@@ -46,11 +45,11 @@ final class LeftOver {
         }
     }
 
-    private static String commandLine(long pid) {
+    private static boolean worksIn(long pid, Path folder) {
         try {
-            return Files.readString(Path.of("/proc/" + pid + "/cmdline"), StandardCharsets.ISO_8859_1);
+            return Files.isSameFile(Path.of("/proc/" + pid + "/cwd"), folder);
         } catch (IOException gone) {
-            return "";
+            return false;
         }
     }
 }

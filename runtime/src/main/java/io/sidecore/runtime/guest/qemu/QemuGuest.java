@@ -55,6 +55,10 @@ public final class QemuGuest implements Guest {
     private static final String MIGRATION_SOCKET = "state.sock";
     private static final Duration HEARTBEAT = Duration.ofSeconds(2);
     private static final Duration PATIENCE = Duration.ofSeconds(10);
+
+    /** Between the end of QEMU's sockets and that of its process. */
+    private static final Duration DYING = Duration.ofMillis(500);
+
     /** Two connections would do: one, and one that takes its place after it broke. */
     private static final int MAX_CONNECTIONS = 8;
 
@@ -199,7 +203,7 @@ public final class QemuGuest implements Guest {
     private void prepareFolder() throws IOException, InterruptedException {
         Files.createDirectories(
                 place.folder(), PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
-        LeftOver.end(place.folder().resolve(PID_FILE), "guest=" + place.vm());
+        LeftOver.end(place.folder().resolve(PID_FILE), place.folder());
         try (var files = Files.list(place.folder())) {
             for (var file : files.toList()) {
                 Files.deleteIfExists(file);
@@ -260,25 +264,33 @@ public final class QemuGuest implements Guest {
     /** Why it could not be started; nothing of it is left afterwards. */
     private RuntimeException failedToStart(Throwable why) {
         var begun = process;
-        if (begun != null) {
-            begun.destroyForcibly();
-            try {
-                begun.waitFor(PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-            }
-        }
+        var ended = begun != null && ends(begun);
         release("the VM did not start");
         var reason = killed;
         if (reason != null) {
             return new GuestException(reason, why);
         }
-        if (begun != null && !running && !begun.isAlive()) {
+        if (ended) {
             return new GuestException("QEMU did not start: " + errors.lastOr("exit code " + begun.exitValue()), why);
         }
         return why instanceof GuestException known
                 ? known
                 : new GuestException("QEMU could not be started: " + why.getMessage(), why);
+    }
+
+    /** Ends it; whether it has done so by itself. */
+    private boolean ends(Process begun) {
+        try {
+            if (killed == null && begun.waitFor(DYING.toMillis(), TimeUnit.MILLISECONDS)) {
+                return true;
+            }
+            begun.destroyForcibly();
+            begun.waitFor(PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (InterruptedException e) {
+            begun.destroyForcibly();
+            Thread.currentThread().interrupt();
+        }
+        return false;
     }
 
     // --- the end
@@ -380,7 +392,7 @@ public final class QemuGuest implements Guest {
             }
             case "RESET" -> {
                 if (data.path("guest").asBoolean()) {
-                    watcher().noted("reset", "the guest has started anew");
+                    reset();
                 }
             }
             case "STOP" -> {
@@ -398,18 +410,38 @@ public final class QemuGuest implements Guest {
         }
     }
 
+    /** Told of by one thread only. */
+    private long resets;
+
+    /** A guest that does nothing else must not fill the history. */
+    private void reset() {
+        if (Long.bitCount(++resets) == 1) {
+            watcher()
+                    .noted(
+                            "reset",
+                            "the guest has started anew" + (resets == 1 ? "" : ", " + resets + " times by now"));
+        }
+    }
+
+    /** Why QEMU has stopped it, or is about to. */
     private volatile String ioError = "";
 
     private void blockError(JsonNode data) {
-        ioError = "disk %s: %s failed: %s"
+        if (!data.path("action").asText().equals("stop")) {
+            LOG.debug("VM {}: QEMU says {}", place.vm(), data);
+            return;
+        }
+        var error = "disk %s: %s failed: %s"
                 .formatted(
                         diskName(data.path("node-name").asText()),
                         data.path("operation").asText(),
                         data.path("nospace").asBoolean()
                                 ? "no space; give it some and resume the VM"
                                 : data.path("reason").asText());
-        if (data.path("action").asText().equals("stop")) {
-            watcher().noted("disk-error", ioError);
+        // Each request that was under way says so.
+        if (!error.equals(ioError)) {
+            ioError = error;
+            watcher().noted("disk-error", error);
         }
     }
 
@@ -443,8 +475,12 @@ public final class QemuGuest implements Guest {
                             + " (stopped from outside, or hung) and was killed");
                     return;
                 } catch (ExecutionException e) {
-                    LOG.debug(
-                            "VM {}: no heartbeat: {}", place.vm(), e.getCause().getMessage());
+                    // As a rule it is ending.
+                    if (!of.waitFor(settings.hangTimeout().toMillis(), TimeUnit.MILLISECONDS)) {
+                        kill("QEMU cannot be told anything any more and was killed: "
+                                + e.getCause().getMessage());
+                    }
+                    return;
                 }
             }
         } catch (InterruptedException e) {
@@ -588,7 +624,8 @@ public final class QemuGuest implements Guest {
     }
 
     private void store(Qmp monitor, Path file) throws Exception {
-        try (var socket = UnixListener.bind(place.folder().resolve(MIGRATION_SOCKET))) {
+        // With the run it ends, too: a QEMU that has died does not call.
+        try (var socket = keep(UnixListener.bind(place.folder().resolve(MIGRATION_SOCKET)))) {
             await(monitor.ask("migrate-set-parameters", Map.of("max-bandwidth", Long.MAX_VALUE / 2)));
             await(monitor.ask("migrate", Map.of("uri", "unix:" + MIGRATION_SOCKET)));
             try (var from = socket.acceptOne();
@@ -598,6 +635,10 @@ public final class QemuGuest implements Guest {
                     for (buffer.flip(); buffer.hasRemaining(); ) {
                         to.write(buffer);
                     }
+                }
+            } finally {
+                synchronized (resources) {
+                    resources.remove(socket);
                 }
             }
         }

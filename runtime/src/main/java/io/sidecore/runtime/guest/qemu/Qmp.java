@@ -16,6 +16,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The QEMU Machine Protocol on a connected socket: commands are answered, events are told as they come. Safe for all threads.
@@ -34,7 +35,7 @@ final class Qmp implements AutoCloseable {
     private final Map<Long, CompletableFuture<JsonNode>> asked = new ConcurrentHashMap<>();
     private final CompletableFuture<JsonNode> greeting = new CompletableFuture<>();
     private final Object writing = new Object();
-    private volatile boolean ended;
+    private volatile @Nullable QmpException ended;
 
     /** @param events told of events, in order, on the thread that reads; it must not ask and wait */
     Qmp(SocketChannel channel, Consumer<JsonNode> events) {
@@ -66,9 +67,10 @@ final class Qmp implements AutoCloseable {
             answer.completeExceptionally(
                     new QmpException("QEMU cannot be told to " + command + ": " + e.getMessage(), e));
         }
-        if (ended) {
+        var gone = ended;
+        if (gone != null) {
             // Nobody would answer it.
-            refuseAll();
+            answer.completeExceptionally(gone);
         }
         var _ = answer.whenComplete((done, failure) -> asked.remove(id));
         return answer;
@@ -87,6 +89,7 @@ final class Qmp implements AutoCloseable {
     }
 
     private void read() {
+        var gone = new QmpException("QEMU has ended");
         try (InputStream in = new BufferedInputStream(Channels.newInputStream(channel))) {
             var line = new ByteArrayOutputStream();
             for (int b; (b = in.read()) >= 0; ) {
@@ -94,26 +97,28 @@ final class Qmp implements AutoCloseable {
                     heard(line.toString(StandardCharsets.UTF_8));
                     line.reset();
                 } else if (line.size() == LONGEST) {
-                    throw new IOException("a message of QEMU's is longer than " + LONGEST + " bytes");
+                    throw new QmpException("a message of QEMU's is longer than " + LONGEST + " bytes");
                 } else {
                     line.write(b);
                 }
             }
-        } catch (IOException gone) {
-            // It ended, or was closed: whoever asks is told.
+        } catch (QmpException nonsense) {
+            gone = nonsense;
+        } catch (IOException | RuntimeException e) {
+            gone = new QmpException("QEMU has ended: " + e.getMessage(), e);
         } finally {
-            ended = true;
-            refuseAll();
+            ended = gone;
+            refuseAll(gone);
             closeSilent();
         }
     }
 
-    private void heard(String line) throws IOException {
+    private void heard(String line) {
         JsonNode message;
         try {
             message = JSON.readTree(line);
         } catch (JsonProcessingException e) {
-            throw new IOException("QEMU said something that is no JSON: " + e.getOriginalMessage(), e);
+            throw new QmpException("QEMU said something that is no JSON: " + e.getOriginalMessage(), e);
         }
         if (message.has("QMP")) {
             greeting.complete(message.get("QMP"));
@@ -133,8 +138,7 @@ final class Qmp implements AutoCloseable {
         }
     }
 
-    private void refuseAll() {
-        var gone = new QmpException("QEMU has ended");
+    private void refuseAll(QmpException gone) {
         greeting.completeExceptionally(gone);
         asked.values().forEach(answer -> answer.completeExceptionally(gone));
     }

@@ -8,6 +8,9 @@ import org.jspecify.annotations.Nullable;
 final class StderrTail {
     private static final int LINE_MAX = 400;
 
+    /** With the name of the program before it. */
+    private static final int LINE_READ = 2 * LINE_MAX;
+
     private String last = "";
     private @Nullable Thread reader;
 
@@ -15,9 +18,16 @@ final class StderrTail {
     void read(Process process) {
         reader = Thread.ofVirtual().name("sidecore-qemu-stderr").start(() -> {
             try (var lines = process.errorReader(StandardCharsets.UTF_8)) {
-                for (String line; (line = lines.readLine()) != null; ) {
-                    said(line.strip());
+                var line = new StringBuilder();
+                for (int c; (c = lines.read()) >= 0; ) {
+                    if (c == '\n') {
+                        said(line.toString().strip());
+                        line.setLength(0);
+                    } else if (line.length() < LINE_READ) {
+                        line.append((char) c);
+                    }
                 }
+                said(line.toString().strip());
             } catch (IOException gone) {
                 // With the process.
             }
@@ -27,7 +37,7 @@ final class StderrTail {
     private synchronized void said(String line) {
         // Warnings, and the assertion that an error leads to, say less than the error.
         if (!line.isEmpty() && !last.contains("error:") && (last.isEmpty() || !line.contains("warning:"))) {
-            var text = line.replaceFirst("^qemu-system-[^:]+: ", "");
+            var text = line.replaceFirst("^qemu(-system-[^:]+)?: ", "");
             last = text.length() > LINE_MAX ? text.substring(0, LINE_MAX) + "..." : text;
         }
     }
