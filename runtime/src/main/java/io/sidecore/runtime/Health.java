@@ -20,7 +20,7 @@ public record Health(Phase phase, List<Trouble> troubles) {
     public enum State {
         /** Nothing is wrong. */
         OK,
-        /** All is served, but some requests are answered with errors. */
+        /** All is served, but some requests are answered with errors; or a virtual machine does not run that should. */
         DEGRADED,
         /** Something is not served. */
         FAILED
@@ -29,7 +29,7 @@ public record Health(Phase phase, List<Trouble> troubles) {
     /**
      * Something that is wrong.
      *
-     * @param kind of what: {@code volume} or {@code loop}
+     * @param kind of what: {@code volume}, {@code loop} or {@code vm}
      * @param name of which one
      * @param state how grave it is
      * @param detail a sentence for people

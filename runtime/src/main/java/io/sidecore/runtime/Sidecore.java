@@ -356,6 +356,10 @@ public final class Sidecore implements AutoCloseable {
                                     .forEach(condition -> troubles.add(new Health.Trouble(
                                             "volume", volume.name(), Health.State.DEGRADED, condition))));
         }
+        for (var vm : vms.vms().values()) {
+            vm.trouble()
+                    .ifPresent(why -> troubles.add(new Health.Trouble("vm", vm.name(), Health.State.DEGRADED, why)));
+        }
         if (phase != Health.Phase.STARTING) {
             watch.held()
                     .forEach(held -> troubles.add(

@@ -150,6 +150,9 @@ public final class VirtualMachines {
     private History told(String name, VmHistory history) {
         return (what, from, to, cause) -> {
             history.add(what, from.word(), to.word(), cause);
+            if (from != to) {
+                vm(name).ifPresent(vm -> vm.changed(to, cause));
+            }
             events.add("vm", name, what, cause);
             var line = LOG.atLevel(to == VirtualMachine.State.FAILED && from != to ? Level.WARN : Level.INFO)
                     .addKeyValue("vm", name);

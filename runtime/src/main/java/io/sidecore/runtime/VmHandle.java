@@ -3,6 +3,7 @@ package io.sidecore.runtime;
 import io.sidecore.actors.vm.Guest;
 import io.sidecore.actors.vm.VirtualMachine;
 import io.sidecore.actors.vm.VirtualMachine.Command;
+import io.sidecore.actors.vm.VirtualMachine.State;
 import io.sidecore.actors.vm.VirtualMachine.Status;
 import io.sidecore.conf.VmSettings;
 import io.sidecore.runtime.vm.Console;
@@ -31,6 +32,11 @@ public final class VmHandle {
     private final Console console;
     private final Messages messages;
     private final VmHistory history;
+    private volatile State state = State.DEFINED;
+    private volatile String cause = "";
+
+    /** Whether it was told last to start, not to stop. */
+    private volatile boolean wanted;
 
     VmHandle(
             String name,
@@ -74,6 +80,21 @@ public final class VmHandle {
         return history;
     }
 
+    /** The state that it came into last. Does not wait. */
+    public State state() {
+        return state;
+    }
+
+    /** Why it does not run, if it has failed and nobody has told it to stop. Does not wait. */
+    public Optional<String> trouble() {
+        return wanted && state == State.FAILED ? Optional.of(cause) : Optional.empty();
+    }
+
+    void changed(State to, String why) {
+        cause = why;
+        state = to;
+    }
+
     /** How it is. */
     public CompletionStage<Status> inspect() {
         return AskPattern.ask(actor, Command.Inspect::new, PATIENCE, system.scheduler());
@@ -81,21 +102,25 @@ public final class VmHandle {
 
     /** Starts it; completed when it runs. */
     public CompletionStage<Status> start(String cause) {
+        wanted = true;
         return ask(replyTo -> new Command.Start(Optional.empty(), cause, replyTo));
     }
 
     /** Starts it from a folder that {@link #snapshot} has filled; its disks have the contents of then. */
     public CompletionStage<Status> restore(Path snapshot, String cause) {
+        wanted = true;
         return ask(replyTo -> new Command.Start(Optional.of(snapshot), cause, replyTo));
     }
 
     /** Asks the guest to end, and kills it if it does not within {@code stop-timeout}; completed when it has ended. */
     public CompletionStage<Status> stop(String cause) {
+        wanted = false;
         return ask(replyTo -> new Command.Stop(false, cause, replyTo));
     }
 
     /** Ends it at once; completed when it has ended. */
     public CompletionStage<Status> kill(String cause) {
+        wanted = false;
         return ask(replyTo -> new Command.Stop(true, cause, replyTo));
     }
 

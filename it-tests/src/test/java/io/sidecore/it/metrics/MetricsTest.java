@@ -18,6 +18,7 @@ import io.sidecore.it.Peers.Verified;
 import io.sidecore.runtime.HostEvent;
 import io.sidecore.runtime.HostException;
 import io.sidecore.runtime.Sidecore;
+import io.sidecore.runtime.VmHandle;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.lang.foreign.MemorySegment;
@@ -73,6 +74,10 @@ class MetricsTest {
                     image { size = 1 MiB, store { type = file, path = "%1$s/image" } }
                   }
                   exports.nbd { listen = ["unix:s"], volumes = [disk, image] }
+                  vms {
+                    demo { guest { type = wasm, module = demo }, autostart = false }
+                    broken { guest { type = java, class = "no.such.Program" }, autostart = false }
+                  }
                 }
                 """.formatted(directory.path()))));
     }
@@ -198,6 +203,32 @@ class MetricsTest {
         }
     }
 
+    private VmHandle vm(String name) {
+        return host.vms().vm(name).orElseThrow();
+    }
+
+    @Test
+    void ofAVirtualMachineItsStateItsStartsAndItsTimeAreTold() {
+        assertThat(scrape().with("vm=\"demo\""))
+                .containsExactlyInAnyOrder(
+                        "sidecore_vm_starts_total{vm=\"demo\"}", "sidecore_vm_state{state=\"defined\",vm=\"demo\"}");
+
+        for (var start = 1; start <= 2; start++) {
+            vm("demo").start("the test wants it").toCompletableFuture().join();
+            var runs = scrape();
+            assertThat(runs.value("sidecore_vm_state", "vm", "demo", "state", "running"))
+                    .isEqualTo(1);
+            assertThat(runs.value("sidecore_vm_starts_total", "vm", "demo")).isEqualTo(start);
+            assertThat(runs.value("sidecore_vm_cpu_seconds_total", "vm", "demo"))
+                    .isPositive();
+            vm("demo").stop("it was enough").toCompletableFuture().join();
+        }
+
+        assertThat(scrape().with("vm=\"demo\""))
+                .containsExactlyInAnyOrder(
+                        "sidecore_vm_starts_total{vm=\"demo\"}", "sidecore_vm_state{state=\"stopped\",vm=\"demo\"}");
+    }
+
     @Test
     void whatIsGoneIsNotToldAnyMoreAndWhatComesAgainBeginsAnew() throws IOException {
         try (var client = NbdClient.connect(uri("disk"))) {
@@ -253,6 +284,7 @@ class MetricsTest {
     @Test
     void thePageNamesEveryMetricThatAHostHasAndNoOther() throws IOException {
         connectAndFail();
+        vm("demo").start("the test wants it").toCompletableFuture().join();
         var told = scrape().names();
         var page = new HashSet<String>();
         METRIC.matcher(Files.readString(PAGE)).results().forEach(metric -> page.add(metric.group(1)));
@@ -344,6 +376,29 @@ class MetricsTest {
         try (var file = new RandomAccessFile(image.toFile(), "rw")) {
             file.setLength(bytes);
         }
+    }
+
+    @Test
+    void aVirtualMachineThatHasFailedDegradesHealthUntilItIsToldToStop() {
+        assertThat(get("/health").body()).contains("\"health\":\"ok\"");
+
+        assertThatThrownBy(() -> vm("broken")
+                        .start("the test wants it")
+                        .toCompletableFuture()
+                        .join())
+                .hasMessageContaining("there is no class no.such.Program");
+
+        var degraded = get("/health");
+        assertThat(degraded.statusCode()).isEqualTo(200);
+        assertThat(degraded.body())
+                .contains("\"health\":\"degraded\"", "\"kind\":\"vm\"", "\"name\":\"broken\"", "no.such.Program");
+        assertThat(get("/ready").statusCode()).isEqualTo(200);
+        assertThat(scrape().value("sidecore_healthy")).isEqualTo(1);
+        assertThat(scrape().value("sidecore_vm_state", "vm", "broken", "state", "failed"))
+                .isEqualTo(1);
+
+        vm("broken").stop("it is known").toCompletableFuture().join();
+        assertThat(get("/health").body()).contains("\"health\":\"ok\"");
     }
 
     @Test

@@ -1,5 +1,6 @@
 package io.sidecore.runtime.cli;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.sidecore.conf.Amounts;
 import java.util.ArrayList;
 import java.util.concurrent.Callable;
@@ -12,7 +13,8 @@ import picocli.CommandLine.Mixin;
         mixinStandardHelpOptions = true,
         description = {
             "Says how a running host is and what it serves.",
-            "The exit code is 1 if something of it has failed: a volume, or a loop that one task holds."
+            "The exit code is 1 if something of it has failed: a volume, or a loop that one task holds. A virtual machine that",
+            "has failed is told, and leaves it at 0."
         },
         footerHeading = "%nExamples:%n",
         footer = {"  sidecore status", "  sidecore status --host /var/lib/sidecore --json"})
@@ -54,10 +56,21 @@ final class StatusCommand implements Callable<Integer> {
                         "exports",
                         status.get("exports").asInt() + " with "
                                 + status.get("queues").asInt() + " queues")
+                .add("vms", vms(status))
                 .add("serves", Fields.texts(status.get("uris")))
                 .add("metrics", status.get("metrics").asText())
                 .add("note", Fields.texts(status.get("notes")));
         host.print(status, fields.toString());
         return health.equals("failed") ? 1 : 0;
+    }
+
+    private static String vms(JsonNode status) {
+        var count = status.get("vms").asInt();
+        var running = status.get("runningVms").asInt();
+        var failed = Fields.texts(status.get("failedVms"));
+        return count == 0
+                ? ""
+                : count + ", " + (running == 1 ? "1 runs" : running + " run")
+                        + (failed.isEmpty() ? "" : "; failed: " + String.join(", ", failed));
     }
 }

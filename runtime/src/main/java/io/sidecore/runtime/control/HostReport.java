@@ -44,6 +44,7 @@ final class HostReport {
         var health = host.health();
         var storage = host.storage();
         var volumes = storage.volumes();
+        var vms = host.vms().vms().values();
         return new Views.HostView(
                 Version.text(),
                 ProcessHandle.current().pid(),
@@ -59,7 +60,15 @@ final class HostReport {
                         .map(Volume::name)
                         .toList(),
                 storage.exports().size(),
-                statuses().stream().mapToInt(status -> status.queues().size()).sum(),
+                exports().stream().mapToInt(Views.ExportView::connections).sum(),
+                vms.size(),
+                (int) vms.stream()
+                        .filter(vm -> vm.state() == VirtualMachine.State.RUNNING)
+                        .count(),
+                vms.stream()
+                        .filter(vm -> vm.state() == VirtualMachine.State.FAILED)
+                        .map(VmHandle::name)
+                        .toList(),
                 host.uris(),
                 host.metricsUri().orElse(""),
                 host.notes());

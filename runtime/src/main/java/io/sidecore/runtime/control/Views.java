@@ -13,6 +13,7 @@ public final class Views {
      * A host.
      *
      * @param health {@code ok}, {@code degraded} or {@code failed}: the gravest of its {@code troubles}
+     * @param queues of all exports: connections
      * @param metrics where it is observed over HTTP; empty if nowhere
      */
     public record HostView(
@@ -28,6 +29,9 @@ public final class Views {
             List<String> failedVolumes,
             int exports,
             int queues,
+            int vms,
+            int runningVms,
+            List<String> failedVms,
             List<String> uris,
             String metrics,
             List<String> notes) {}

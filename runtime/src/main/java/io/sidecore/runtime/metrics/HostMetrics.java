@@ -17,6 +17,8 @@ import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.vif.Tally;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
+import io.sidecore.actors.vm.Guest;
+import io.sidecore.actors.vm.VirtualMachine;
 import io.sidecore.runtime.Sidecore;
 import io.sidecore.runtime.control.Version;
 import java.io.IOException;
@@ -24,6 +26,7 @@ import java.io.OutputStream;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -69,18 +72,25 @@ public final class HostMetrics implements AutoCloseable {
         host(families);
         host.storage().volumes().forEach(volume -> volume(families, volume));
         // All are asked before the first is waited for.
-        host.storage().vifs().values().stream()
-                .map(vif -> vif.inspect()
-                        .thenApply(Optional::of)
-                        .toCompletableFuture()
-                        .completeOnTimeout(Optional.empty(), PATIENCE_MILLIS, TimeUnit.MILLISECONDS)
-                        .exceptionally(ended -> Optional.empty()))
-                .toList()
-                .stream()
+        host.storage().vifs().values().stream().map(vif -> bounded(vif.inspect())).toList().stream()
                 .map(CompletableFuture::join)
                 .forEach(status -> status.ifPresent(vif -> vif(families, vif)));
         host.loops().all().forEach(loop -> loop(families, loop));
+        var vms = host.vms().vms().values();
+        var asked = vms.stream()
+                .map(vm -> bounded(vm.inspect()).thenCombine(bounded(vm.statistics()), (status, used) ->
+                        (Runnable) () -> vm(families, vm.name(), status, used)))
+                .toList();
+        asked.forEach(one -> one.join().run());
         return families.snapshots();
+    }
+
+    /** Empty if there is no answer: an actor that has ended gives none. */
+    private static <T> CompletableFuture<Optional<T>> bounded(CompletionStage<T> answer) {
+        return answer.thenApply(Optional::of)
+                .toCompletableFuture()
+                .completeOnTimeout(Optional.empty(), PATIENCE_MILLIS, TimeUnit.MILLISECONDS)
+                .exceptionally(ended -> Optional.empty());
     }
 
     private void host(Families all) {
@@ -222,6 +232,27 @@ public final class HostMetrics implements AutoCloseable {
                 "How long requests took, from their arrival to their answer",
                 latencies,
                 is);
+    }
+
+    private static void vm(
+            Families all, String name, Optional<VirtualMachine.Status> status, Optional<Guest.Statistics> used) {
+        status.ifPresent(is -> {
+            all.gauge(
+                    "sidecore_vm_state",
+                    "1 for the state that it is in; no other has a series",
+                    1,
+                    "vm",
+                    name,
+                    "state",
+                    is.state().word());
+            all.counter("sidecore_vm_starts", "Times that it was started since the host was", is.starts(), "vm", name);
+        });
+        used.ifPresent(so -> all.counter(
+                "sidecore_vm_cpu_seconds",
+                "Processor time of its present run; there is none while it does not run",
+                so.cpuNanos() / NANOS,
+                "vm",
+                name));
     }
 
     private static void loop(Families all, CoreLoop loop) {
