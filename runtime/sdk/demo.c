@@ -2,7 +2,7 @@
  * The demo guest: says what it is, checks its first disk, then does a little I/O each second and
  * answers messages, and lines that are typed at its console. Made of events, so it costs no thread.
  *
- * The check writes a pattern over the disk (16 MiB of it at most), flushes, reads it back and
+ * The check writes a pattern over the disk (8 MiB of it at most), flushes, reads it back and
  * compares, DEPTH requests at a time. What was on the disk is gone then; a read-only disk is only read.
  *
  *   messages: "stats", "check" (again), "stop"; anything else is answered with what it understands
@@ -12,7 +12,7 @@
 
 #define BLOCK 65536u
 #define DEPTH 16u
-#define CHECK_MAX (16ull << 20)
+#define CHECK_MAX (8ull << 20)
 #define SECOND 1000000000ll
 
 enum phase { IDLE, WRITING, FLUSHING, READING };

@@ -42,6 +42,11 @@ final class Rehearsal {
             "volume delete more --host .",
             "vif list --host .",
             "core list --host .",
+            "vm list --host .",
+            "vm show demo --host .",
+            "vm history demo --host .",
+            "console demo --log --host .",
+            "vm stop demo --host .",
             "version",
             "volume --help",
             "--help");
@@ -57,7 +62,9 @@ final class Rehearsal {
                     memory { size = 32 MiB, store { type = memory } }
                     file { size = 32 MiB, store { type = file, path = "image" } }
                   }
+                  volumes { demo { size = 8 MiB, store { type = memory } } }
                   exports { nbd { listen = ["127.0.0.1:%d", "unix:s"], volumes = [memory, file] } }
+                  vms { demo { guest { type = wasm, module = demo }, disks = [demo] } }
                 }
                 """.formatted(tcp.getPort()));
         // The command line itself: whatever `run` comes to do besides, it is in the cache. When it fails it ends this
