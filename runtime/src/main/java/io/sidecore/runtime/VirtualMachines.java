@@ -22,6 +22,7 @@ import io.sidecore.runtime.vm.Console;
 import io.sidecore.runtime.vm.Messages;
 import io.sidecore.runtime.vm.VmHistory;
 import java.io.IOException;
+import java.lang.reflect.InvocationTargetException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -216,6 +217,8 @@ public final class VirtualMachines {
             throw new GuestException("class " + className + " is no " + GuestProgram.class.getName());
         } catch (ClassNotFoundException e) {
             throw new GuestException("there is no class " + className + " on the host's class path", e);
+        } catch (InvocationTargetException e) {
+            throw new GuestException("class " + className + " cannot be made: " + e.getCause(), e);
         } catch (ReflectiveOperationException | LinkageError e) {
             throw new GuestException("class " + className + " cannot be made: " + e, e);
         }

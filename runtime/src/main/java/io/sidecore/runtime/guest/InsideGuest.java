@@ -158,6 +158,8 @@ abstract class InsideGuest implements Guest {
                 ports.add(new HeldPort(queue.port()));
                 held.held().get(i).vif().connect(queue.end());
             }
+            // A guest that has only sent so far waits as well, without having looked: the first answer wakes it.
+            ports.getLast().signalAnswers(true);
         }
     }
 

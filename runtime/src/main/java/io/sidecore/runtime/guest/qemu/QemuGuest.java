@@ -270,7 +270,7 @@ public final class QemuGuest implements Guest {
         if (reason != null) {
             return new GuestException(reason, why);
         }
-        if (ended) {
+        if (begun != null && ended) {
             return new GuestException("QEMU did not start: " + errors.lastOr("exit code " + begun.exitValue()), why);
         }
         return why instanceof GuestException known

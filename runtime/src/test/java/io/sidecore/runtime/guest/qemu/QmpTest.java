@@ -68,7 +68,7 @@ class QmpTest {
 
     private static String failure(CompletableFuture<?> answer) {
         var said = new CompletableFuture<String>();
-        answer.whenComplete((_, failure) -> {
+        var _ = answer.whenComplete((_, failure) -> {
             if (failure == null) {
                 said.completeExceptionally(new AssertionError("it was answered"));
             } else {
