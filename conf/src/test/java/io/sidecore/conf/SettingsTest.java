@@ -61,10 +61,21 @@ class SettingsTest {
     }
 
     @Test
-    void withoutAFileAHostExportsOneMemoryVolumeToItsOwnMachine() {
+    void withoutAFileAHostExportsOneMemoryVolumeToItsOwnMachineAndRunsTheDemoGuestOnAnother() {
         Settings settings = Settings.embedded();
 
-        assertThat(settings.volumes()).containsExactly(Map.entry("scratch", memory(GIB, GIB)));
+        assertThat(settings.volumes())
+                .containsOnly(Map.entry("scratch", memory(GIB, GIB)), Map.entry("demo", memory(64 * MIB, 64 * MIB)));
+        assertThat(settings.vms())
+                .hasEntrySatisfying("demo", vm -> {
+                    assertThat(vm.guest())
+                            .isInstanceOfSatisfying(
+                                    GuestSettings.Wasm.class,
+                                    wasm -> assertThat(wasm.module()).isEqualTo(GuestSettings.Wasm.DEMO));
+                    assertThat(vm.disks()).extracting(VmSettings.Disk::volume).containsExactly("demo");
+                    assertThat(vm.autostart()).isTrue();
+                })
+                .hasSize(1);
         assertThat(settings.nbd())
                 .contains(new NbdSettings(
                         List.of(new Tcp("127.0.0.1", 10809), new Unix(Path.of("sidecore-data/nbd.sock"))),
@@ -78,13 +89,17 @@ class SettingsTest {
     @ParameterizedTest
     @MethodSource("examples")
     void everyExampleLoads(Path example) {
-        assertThat(Settings.load(example, PROCESSORS).nbd()).isPresent();
+        var settings = Settings.load(example, PROCESSORS);
+
+        assertThat(settings.nbd().isPresent() || !settings.vms().isEmpty())
+                .as("it serves somebody")
+                .isTrue();
     }
 
     static Stream<Path> examples() throws IOException {
         try (Stream<Path> files = Files.list(Path.of("examples"))) {
             List<Path> found = files.sorted().toList();
-            assertThat(found).hasSizeGreaterThanOrEqualTo(4);
+            assertThat(found).hasSizeGreaterThanOrEqualTo(8);
             return found.stream();
         }
     }
