@@ -85,6 +85,11 @@ public final class Peers {
         abort(sentence);
     }
 
+    /** Whether a tool is here; with {@code -Dit.ci=true} it has to be. */
+    public static boolean has(Tool tool) {
+        return installed(tool.program) || Boolean.getBoolean("it.ci");
+    }
+
     private static boolean installed(String program) {
         return Stream.of(System.getenv().getOrDefault("PATH", "").split(File.pathSeparator))
                 .anyMatch(directory -> Files.isExecutable(Path.of(directory, program)));

@@ -283,7 +283,7 @@ public final class VirtualMachines {
         if (vm == null) {
             throw new HostException("there is no VM " + name);
         }
-        HostActors.await(vm.forget(), "VM " + name);
+        joined(vm.forget());
         all.remove(name);
         running.remove(name);
         vm.console().close();

@@ -37,7 +37,9 @@ record Transcript(List<Step> steps) {
             for (var one : expected) {
                 pattern.append(one.equals("...") ? "(?:[^\n]*\n)*" : quoted(one) + " *\n");
             }
-            var whole = text.isEmpty() || text.endsWith("\n") ? text : text + "\n";
+            // A serial console returns the carriage, which nobody sees.
+            var seen = text.replace("\r\n", "\n");
+            var whole = seen.isEmpty() || seen.endsWith("\n") ? seen : seen + "\n";
             return Pattern.compile(pattern.toString()).matcher(whole).matches();
         }
 

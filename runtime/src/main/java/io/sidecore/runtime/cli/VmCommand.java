@@ -3,11 +3,13 @@ package io.sidecore.runtime.cli;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.sidecore.conf.Amounts;
+import io.sidecore.runtime.control.ControlException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneId;
 import java.time.format.DateTimeFormatter;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Optional;
@@ -127,10 +129,18 @@ final class VmCommand {
                     List<String> settings,
             @Option(names = "--start", description = "Also start it.") boolean start,
             @Mixin Connection host) {
+        var types = new ArrayList<String>();
+        if (qemu) {
+            types.add("qemu");
+        }
+        wasm.ifPresent(module -> types.add("wasm"));
+        java.ifPresent(program -> types.add("java"));
+        if (types.size() != 1 && (!types.isEmpty() || settings == null || settings.isEmpty())) {
+            throw ControlException.mistake(
+                    "say what runs inside, one of: --qemu, --wasm FILE, --java CLASS (--wasm demo needs nothing installed)");
+        }
         var section = new Section()
-                .put(
-                        "guest.type",
-                        qemu ? Optional.of("qemu") : wasm.map(it -> "wasm").or(() -> java.map(it -> "java")))
+                .put("guest.type", types.stream().findFirst())
                 .put("guest.module", wasm.map(it -> it.equals("demo") ? it : absolute(Path.of(it))))
                 .put("guest.class", java)
                 .put("guest.memory", memory)
@@ -143,7 +153,12 @@ final class VmCommand {
         request.set("section", section.json());
         var vm = host.ask(request);
         if (start) {
-            vm = host.ask(named("start-vm", name));
+            try {
+                vm = host.ask(named("start-vm", name));
+            } catch (ControlException e) {
+                throw ControlException.failure(
+                        e.getMessage() + "\nIt is created all the same: sidecore vm start " + name + " tries again");
+            }
         }
         host.print(
                 vm,
