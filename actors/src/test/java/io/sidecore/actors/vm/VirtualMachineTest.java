@@ -6,171 +6,27 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.sidecore.actors.vif.LifeCycle;
 import io.sidecore.actors.vm.VirtualMachine.Command;
-import io.sidecore.actors.vm.VirtualMachine.Definition;
 import io.sidecore.actors.vm.VirtualMachine.State;
 import io.sidecore.actors.vm.VirtualMachine.Status;
-import io.sidecore.conf.GuestSettings;
-import io.sidecore.conf.VmSettings;
 import io.sidecore.conf.VmSettings.Restart;
-import io.sidecore.conf.VmSettings.RestartPolicy;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.function.Function;
 import java.util.function.Supplier;
-import org.apache.pekko.actor.testkit.typed.javadsl.ActorTestKit;
-import org.apache.pekko.actor.testkit.typed.javadsl.ManualTime;
 import org.apache.pekko.actor.testkit.typed.javadsl.TestProbe;
-import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.pattern.StatusReply;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
-class VirtualMachineTest {
-    private static final ActorTestKit KIT = ActorTestKit.create(ManualTime.config());
-    private static final Duration START = Duration.ofSeconds(60);
-    private static final Duration STOP = Duration.ofSeconds(30);
-    private static final Duration MOMENT = Duration.ofMillis(1);
-
-    private final ManualTime time = ManualTime.get(KIT.system());
-    private final List<ScriptedGuest> guests = new CopyOnWriteArrayList<>();
-    private final List<String> history = new CopyOnWriteArrayList<>();
-    private volatile Instant now = Instant.EPOCH;
-    private Supplier<Guest> making = () -> {
-        var guest = new ScriptedGuest();
-        guests.add(guest);
-        return guest;
-    };
-    private ActorRef<Command> vm = vm(Restart.NEVER);
-
-    @AfterAll
-    static void shutDown() {
-        KIT.shutdownTestKit();
-    }
-
-    @AfterEach
-    void end() {
-        KIT.stop(vm);
-    }
-
-    private ActorRef<Command> vm(Restart restart) {
-        if (vm != null) {
-            KIT.stop(vm);
-        }
-        var settings = new VmSettings(
-                new GuestSettings.Java("", 4096, Duration.ofSeconds(1)),
-                List.of(),
-                true,
-                100,
-                OptionalDouble.empty(),
-                restart,
-                START,
-                STOP);
-        vm = KIT.spawn(VirtualMachine.create(new Definition(
-                "web",
-                settings,
-                () -> making.get(),
-                (what, from, to, cause) ->
-                        history.add(what + " " + from.word() + ">" + to.word() + (cause.isEmpty() ? "" : ": " + cause)),
-                () -> now)));
-        return vm;
-    }
-
-    // --- what is said to it
-
-    private TestProbe<StatusReply<Status>> tell(Function<ActorRef<StatusReply<Status>>, Command> command) {
-        TestProbe<StatusReply<Status>> probe = KIT.createTestProbe();
-        vm.tell(command.apply(probe.ref()));
-        return probe;
-    }
-
-    private TestProbe<StatusReply<Status>> start() {
-        return tell(replyTo -> new Command.Start(Optional.empty(), "wanted", replyTo));
-    }
-
-    private TestProbe<StatusReply<Status>> stop(boolean hard) {
-        return tell(replyTo -> new Command.Stop(hard, "not wanted", replyTo));
-    }
-
-    private TestProbe<StatusReply<Status>> pause() {
-        return tell(replyTo -> new Command.Pause("wait", replyTo));
-    }
-
-    private TestProbe<StatusReply<Status>> resume() {
-        return tell(replyTo -> new Command.Resume("go on", replyTo));
-    }
-
-    private TestProbe<StatusReply<Status>> snapshot() {
-        return tell(replyTo -> new Command.Snapshot(Path.of("folder"), "to keep", replyTo));
-    }
-
-    /** Also: everything that was told before has been dealt with. */
-    private Status status() {
-        TestProbe<Status> probe = KIT.createTestProbe();
-        vm.tell(new Command.Inspect(probe.ref()));
-        return probe.receiveMessage();
-    }
-
-    private State state() {
-        return status().state();
-    }
-
-    private ScriptedGuest guest() {
-        status();
-        return guests.getLast();
-    }
-
-    private ScriptedGuest running() {
-        var reply = start();
-        var guest = guest();
-        guest.started.complete(null);
-        assertThat(answered(reply).state()).isEqualTo(State.RUNNING);
-        history.clear();
-        return guest;
-    }
-
-    private ScriptedGuest paused() {
-        var guest = running();
-        answered(pause());
-        history.clear();
-        return guest;
-    }
-
-    private void passes(Duration duration) {
-        status();
-        time.timePasses(duration);
-    }
-
-    private static Status answered(TestProbe<StatusReply<Status>> probe) {
-        var reply = probe.receiveMessage();
-        assertThat(reply.isSuccess()).as(reply::toString).isTrue();
-        return reply.getValue();
-    }
-
-    private static String refused(TestProbe<StatusReply<Status>> probe) {
-        var reply = probe.receiveMessage();
-        assertThat(reply.isError()).as(reply::toString).isTrue();
-        return reply.getError().getMessage();
-    }
-
-    private void unanswered(TestProbe<StatusReply<Status>> probe) {
-        status();
-        probe.expectNoMessage(Duration.ZERO);
-    }
-
+class VirtualMachineTest extends ScriptedVm {
     // --- the table
 
     private static final Map<String, Set<String>> DRAWN = Map.of(
@@ -744,171 +600,18 @@ class VirtualMachineTest {
         assertThat(state()).isEqualTo(State.STOPPING);
     }
 
-    // --- start again
-
-    private static Restart restart(RestartPolicy policy, int limit) {
-        return new Restart(policy, Duration.ofSeconds(1), Duration.ofSeconds(3), limit);
-    }
-
-    @ParameterizedTest
-    @CsvSource({
-        "NEVER, true, false",
-        "NEVER, false, false",
-        "ON_FAILURE, true, false",
-        "ON_FAILURE, false, true",
-        "ALWAYS, true, true",
-        "ALWAYS, false, true"
-    })
-    void whatEndsByItselfIsStartedAgainAsThePolicySays(RestartPolicy policy, boolean well, boolean again) {
-        vm(restart(policy, 5));
-        running().exits(well, "over");
-        passes(Duration.ofSeconds(2));
-        status();
-
-        assertThat(guests).hasSize(again ? 2 : 1);
-    }
-
-    @Test
-    void theDelayDoublesAndTheLimitEndsIt() {
-        vm(restart(RestartPolicy.ON_FAILURE, 3));
-        running().exits(false, "broken");
-
-        for (var seconds : new int[] {1, 2, 3}) {
-            assertThat(status().restartAt()).contains(now.plusSeconds(seconds));
-            assertThat(history).last().isEqualTo("restarting failed>failed: it is started again in " + seconds + " s");
-            passes(Duration.ofSeconds(seconds).minus(MOMENT));
-            assertThat(state()).isEqualTo(State.FAILED);
-            passes(MOMENT);
-            assertThat(state()).isEqualTo(State.STARTING);
-            assertThat(history).last().isEqualTo("starting failed>starting: restart policy on-failure");
-            guest().started.completeExceptionally(new GuestException("broken"));
-        }
-
-        assertThat(status().restartAt()).isEmpty();
-        assertThat(history)
-                .last()
-                .isEqualTo(
-                        "given-up failed>failed: it was started 3 times in a row; it stays as it is until it is started by command");
-        passes(Duration.ofHours(1));
-        assertThat(guests).hasSize(4);
-        assertThat(status().starts()).isEqualTo(4);
-        // By command it begins anew.
-        running().exits(false, "broken");
-        assertThat(status().restartAt()).contains(now.plusSeconds(1));
-    }
-
-    @Test
-    void aLongRunBeginsANewRow() {
-        vm(restart(RestartPolicy.ALWAYS, 1));
-        running().exits(true, "");
-        passes(Duration.ofSeconds(1));
-        var second = guest();
-        now = now.plusSeconds(100);
-        second.started.complete(null);
-        status();
-        // Its start is not part of its run.
-        now = now.plusSeconds(3).plusNanos(1);
-
-        second.exits(true, "");
-
-        assertThat(status().restartAt()).contains(now.plusSeconds(1));
-    }
-
-    @Test
-    void aStopCancelsAStartThatIsDue() {
-        vm(restart(RestartPolicy.ALWAYS, 5));
-        running().exits(true, "");
-        assertThat(status().restartAt()).isPresent();
-
-        assertThat(answered(stop(false)).restartAt()).isEmpty();
-        passes(Duration.ofHours(1));
-
-        assertThat(state()).isEqualTo(State.STOPPED);
-        assertThat(guests).hasSize(1);
-    }
-
-    @Test
-    void aStartByCommandDoesNotWaitForTheOneThatIsDue() {
-        vm(restart(RestartPolicy.ALWAYS, 5));
-        running().exits(true, "");
-        running();
-        passes(Duration.ofHours(1));
-
-        assertThat(guests).hasSize(2);
-        assertThat(status().restartAt()).isEmpty();
-    }
-
-    @ParameterizedTest
-    @CsvSource({"true", "false"})
-    void whatWasStoppedIsNotStartedAgain(boolean hard) {
-        vm(restart(RestartPolicy.ALWAYS, 5));
-        var guest = running();
-        stop(hard);
-        status();
-        guest.exits(true, "");
-        passes(Duration.ofHours(1));
-
-        assertThat(state()).isEqualTo(State.STOPPED);
-        assertThat(guests).hasSize(1);
-    }
-
-    @Test
-    void aStartThatLastsTooLongIsTriedAgain() {
-        vm(restart(RestartPolicy.ON_FAILURE, 5));
-        start();
-        var guest = guest();
-        passes(START);
-        status();
-        guest.started.completeExceptionally(new GuestException("killed"));
-        passes(Duration.ofSeconds(1));
-        status();
-
-        assertThat(guests).hasSize(2);
-    }
-
-    @Test
-    void aStartThatLastsTooLongIsNotTriedAgainOnceSomebodyHasStoppedIt() {
-        vm(restart(RestartPolicy.ALWAYS, 5));
-        start();
-        var guest = guest();
-        passes(START);
-        var stop = stop(false);
-        status();
-        guest.started.completeExceptionally(new GuestException("killed"));
-
-        assertThat(answered(stop).state()).isEqualTo(State.FAILED);
-        passes(Duration.ofHours(1));
-        status();
-        assertThat(guests).hasSize(1);
-    }
-
-    @Test
-    void whatCannotBeMadeIsTriedAgain() {
-        vm(restart(RestartPolicy.ALWAYS, 5));
-        var made = making;
-        making = () -> {
-            throw new GuestException("no");
-        };
-        refused(start());
-        making = made;
-        passes(Duration.ofSeconds(1));
-        guest().started.complete(null);
-
-        assertThat(state()).isEqualTo(State.RUNNING);
-    }
-
     // --- the rest
 
     @Test
     void theGuestThatRunsIsPlacedAndMeasured() {
         vm.tell(new Command.Place(List.of(1)));
-        TestProbe<StatusReply<Guest.Statistics>> none = KIT.createTestProbe();
+        TestProbe<StatusReply<Guest.Statistics>> none = kit.createTestProbe();
         vm.tell(new Command.Measure(none.ref()));
         assertThat(none.receiveMessage().getError()).hasMessage("VM web does not run");
         var guest = running();
 
         vm.tell(new Command.Place(List.of(2, 3)));
-        TestProbe<StatusReply<Guest.Statistics>> some = KIT.createTestProbe();
+        TestProbe<StatusReply<Guest.Statistics>> some = kit.createTestProbe();
         vm.tell(new Command.Measure(some.ref()));
 
         assertThat(some.receiveMessage().getValue().cpuNanos()).isEqualTo(7);
