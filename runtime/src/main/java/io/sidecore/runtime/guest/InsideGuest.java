@@ -164,6 +164,10 @@ abstract class InsideGuest implements Guest {
     }
 
     private synchronized void started(Watcher told) {
+        if (ending != null && !ending.well()) {
+            // It broke in its beginning, and that had ended before anybody waited for it.
+            throw new GuestException(ending.cause());
+        }
         running = true;
         attachments.add(place.console().attach(line));
         attachments.add(place.messages().attach(this::sent));
