@@ -308,6 +308,39 @@ class JavaGuestTest {
         assertThat(List.of(next(heard), next(heard))).containsExactly("2, false, 1048576", "vif 1, tag 5, OK");
     }
 
+    @ParameterizedTest
+    @EnumSource
+    void aDiskThatIsNeverIdleDoesNotHoldBackAnother(Placement placement) throws Exception {
+        GuestProgram program = new GuestProgram() {
+            private final GuestPort.Answer answer = new GuestPort.Answer();
+            private int last;
+
+            @Override
+            public void onStart(GuestContext context) {
+                flush(context, 0);
+                flush(context, 1);
+            }
+
+            private static void flush(GuestContext context, int vif) {
+                context.vif(vif).send(BlockOp.FLUSH, 0, 0, 0, 0, 0);
+            }
+
+            @Override
+            public void onBlock(GuestContext context, int vif) {
+                while (context.vif(vif).recv(answer)) {}
+                flush(context, vif);
+                if (vif == 1 && ++last == 3) {
+                    Program.tell(context, "three");
+                }
+            }
+        };
+        var vm = place.java("web", () -> program, disk("a", placement), disk("b", placement));
+        var heard = heard(vm);
+        done(vm.start("wanted"));
+
+        assertThat(next(heard)).isEqualTo("three");
+    }
+
     @Test
     void aDiskThatAnotherHoldsFailsTheStartAndNothingIsHeld() {
         var first = place.java("first", Program::new, disk("a", Placement.SHARED));
@@ -518,6 +551,17 @@ class JavaGuestTest {
         assertThat(done(vm.kill("away with it")).state()).isEqualTo(State.STOPPED);
 
         assertThat(VmPlace.cause(vm)).isEqualTo("away with it");
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void oneWhoseDiskIsNeverIdleIsAskedToEndAllTheSame(Placement placement) {
+        var vm = place.java("web", WritingProgram::new, disk("a", placement));
+        done(vm.start("wanted"));
+
+        done(vm.stop("enough"));
+
+        assertThat(VmPlace.cause(vm)).isEqualTo("enough");
     }
 
     @Test

@@ -83,6 +83,9 @@ public final class EventGuest extends InsideGuest {
 
     private boolean exited;
     private int turn;
+    /** The VIF that was told of last: the next one goes before it. */
+    private int vif = Long.SIZE - 1;
+
     /** The event that runs, for who asks what it was. */
     private volatile String event = "";
 
@@ -227,9 +230,11 @@ public final class EventGuest extends InsideGuest {
             turn = (turn + 1) % 3;
             switch (turn) {
                 case 0 -> {
-                    if (blocks.get() != 0) {
-                        var vif = Long.numberOfTrailingZeros(blocks.get());
-                        blocks.getAndUpdate(marks -> marks & ~(1L << vif));
+                    var marked = blocks.get();
+                    if (marked != 0) {
+                        vif = (vif + 1 + Long.numberOfTrailingZeros(Long.rotateRight(marked, vif + 1))) % Long.SIZE;
+                        var told = ~(1L << vif);
+                        blocks.getAndUpdate(marks -> marks & told);
                         event = "on_block";
                         program.onBlock(context, vif);
                         return isMore();

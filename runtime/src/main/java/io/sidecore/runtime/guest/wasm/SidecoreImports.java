@@ -182,6 +182,11 @@ final class SidecoreImports {
         var address = memory.readInt(at + 32);
         // The port checks against the VM's memory; what the guest has of it so far is known here.
         if (operation.hasPayload() && !memory.holds(address, length)) {
+            // Counted and reported as what lies outside of the VM's memory is, also where the guest could still grow
+            // to.
+            var outside =
+                    Math.max(Integer.toUnsignedLong(address), context.memory().byteSize());
+            context.vif(vif).send(operation, flags, memory.readLong(at + 8), length, outside, memory.readLong(at + 24));
             return -EFAULT;
         }
         var sent = context.vif(vif)
