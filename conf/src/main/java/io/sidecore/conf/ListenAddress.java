@@ -60,19 +60,24 @@ public sealed interface ListenAddress {
         private static final String PREFIX = "unix:";
 
         /** {@code sun_path} of unix(7) has 108 bytes, one of them for the terminating zero. */
-        private static final int PATH_BYTES_MAX = 107;
+        public static final int PATH_BYTES_MAX = 107;
 
         private static Unix parse(String text, Path dataDirectory) {
             if (text.isBlank()) {
                 throw new IllegalArgumentException("the path is missing");
             }
             Path path = dataDirectory.resolve(text).normalize();
-            int bytes = path.toString().getBytes(StandardCharsets.UTF_8).length;
+            int bytes = pathBytes(path);
             if (bytes > PATH_BYTES_MAX) {
                 throw new IllegalArgumentException(
                         path + " has " + bytes + " bytes, the operating system allows " + PATH_BYTES_MAX);
             }
             return new Unix(path);
+        }
+
+        /** Bytes of a path, of which a socket may have {@link #PATH_BYTES_MAX}. */
+        public static int pathBytes(Path path) {
+            return path.toString().getBytes(StandardCharsets.UTF_8).length;
         }
 
         @Override

@@ -304,8 +304,34 @@ public final class SettingsBuilder extends SectionBuilder<SettingsBuilder> {
         }
     }
 
+    /**
+     * How a volume is held, by an export or a virtual machine.
+     *
+     * @param <B> the builder of the section
+     */
+    public abstract static sealed class Hold<B extends Hold<B>> extends SectionBuilder<B> permits Export, Disk {
+        private Hold(Node node) {
+            super(node);
+        }
+
+        /** {@code mode}. */
+        public B mode(AttachMode mode) {
+            return set("mode", mode);
+        }
+
+        /** One more of the {@code interposers}: a {@code rate-limit}. */
+        public B rateLimit(Consumer<RateLimit> keys) {
+            return element("interposers", keys, node -> new RateLimit(node).set("type", "rate-limit"));
+        }
+
+        /** One more of the {@code interposers}: a {@code fault-plan}. */
+        public B faultPlan(Consumer<FaultPlan> keys) {
+            return element("interposers", keys, node -> new FaultPlan(node).set("type", "fault-plan"));
+        }
+    }
+
     /** An element of {@code exports.nbd.volumes}. */
-    public static final class Export extends SectionBuilder<Export> {
+    public static final class Export extends Hold<Export> {
         private Export(Node node) {
             super(node);
         }
@@ -313,21 +339,6 @@ public final class SettingsBuilder extends SectionBuilder<SettingsBuilder> {
         /** {@code name}. */
         public Export name(String name) {
             return set("name", name);
-        }
-
-        /** {@code mode}. */
-        public Export mode(AttachMode mode) {
-            return set("mode", mode);
-        }
-
-        /** One more of the {@code interposers}: a {@code rate-limit}. */
-        public Export rateLimit(Consumer<RateLimit> keys) {
-            return element("interposers", keys, node -> new RateLimit(node).set("type", "rate-limit"));
-        }
-
-        /** One more of the {@code interposers}: a {@code fault-plan}. */
-        public Export faultPlan(Consumer<FaultPlan> keys) {
-            return element("interposers", keys, node -> new FaultPlan(node).set("type", "fault-plan"));
         }
     }
 
@@ -521,29 +532,14 @@ public final class SettingsBuilder extends SectionBuilder<SettingsBuilder> {
     }
 
     /** An element of {@code vms.NAME.disks}. */
-    public static final class Disk extends SectionBuilder<Disk> {
+    public static final class Disk extends Hold<Disk> {
         private Disk(Node node) {
             super(node);
-        }
-
-        /** {@code mode}. */
-        public Disk mode(AttachMode mode) {
-            return set("mode", mode);
         }
 
         /** {@code placement}. */
         public Disk placement(Placement placement) {
             return set("placement", placement);
-        }
-
-        /** One more of the {@code interposers}: a {@code rate-limit}. */
-        public Disk rateLimit(Consumer<RateLimit> keys) {
-            return element("interposers", keys, node -> new RateLimit(node).set("type", "rate-limit"));
-        }
-
-        /** One more of the {@code interposers}: a {@code fault-plan}. */
-        public Disk faultPlan(Consumer<FaultPlan> keys) {
-            return element("interposers", keys, node -> new FaultPlan(node).set("type", "fault-plan"));
         }
     }
 

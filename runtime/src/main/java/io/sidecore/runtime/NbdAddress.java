@@ -25,8 +25,6 @@ final class NbdAddress implements AutoCloseable {
     private static final int FILE_TYPE = 0170000;
 
     private static final int SOCKET = 0140000;
-    /** {@code sun_path} of unix(7) has 108 bytes, one of them for the terminating zero. */
-    private static final int UNIX_PATH_BYTES_MAX = 107;
 
     private final ListenAddress address;
     private final ServerSocketChannel channel;
@@ -124,7 +122,7 @@ final class NbdAddress implements AutoCloseable {
     /** A relative path may be short enough for a socket where the absolute one is not. */
     private static Path reachable(Path socket) {
         var absolute = socket.toAbsolutePath().normalize();
-        return absolute.toString().getBytes(StandardCharsets.UTF_8).length <= UNIX_PATH_BYTES_MAX ? absolute : socket;
+        return ListenAddress.Unix.pathBytes(absolute) <= ListenAddress.Unix.PATH_BYTES_MAX ? absolute : socket;
     }
 
     /** The same over TLS. */

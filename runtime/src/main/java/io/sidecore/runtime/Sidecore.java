@@ -37,8 +37,10 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Deque;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -199,6 +201,7 @@ public final class Sidecore implements AutoCloseable {
         resources.push(actors);
         loops.all().forEach(actors::install);
         loops.shared().start();
+        var roles = new LinkedHashMap<Topology.Core, PhysicalCore.Role>();
         for (var core : topology.cores()) {
             var sidecore = plan.indexOf(core);
             var role = sidecore >= 0
@@ -207,8 +210,9 @@ public final class Sidecore implements AutoCloseable {
             var loop = sidecore >= 0 ? Optional.of(service.get(sidecore)) : Optional.<CoreLoop>empty();
             cores.add(actors.spawn(
                     PhysicalCore.Command.class, PhysicalCore.create(core, role, loop), "core-" + core.id()));
+            roles.put(core, role);
         }
-        findGuestCores();
+        findGuestCores(roles);
         watch = new LoopWatch(() -> loops.all().toList(), settings.loop().blockedAfter());
         resources.push(watch);
         notes.addAll(plan.notes());
@@ -403,13 +407,12 @@ public final class Sidecore implements AutoCloseable {
         return hasGuestCores;
     }
 
-    private void findGuestCores() {
-        var all = cores();
-        hasGuestCores = all.stream().anyMatch(core -> core.role() == PhysicalCore.Role.GUEST);
+    private void findGuestCores(Map<Topology.Core, PhysicalCore.Role> roles) {
+        hasGuestCores = roles.containsValue(PhysicalCore.Role.GUEST);
         var role = hasGuestCores ? PhysicalCore.Role.GUEST : PhysicalCore.Role.SHARED;
-        guestCores = all.stream()
-                .filter(core -> core.role() == role && core.core().allowed())
-                .map(core -> core.core().id())
+        guestCores = topology.allowed().stream()
+                .filter(core -> roles.get(core) == role)
+                .map(Topology.Core::id)
                 .toList();
         vms.place(guestCores);
     }
@@ -477,6 +480,9 @@ public final class Sidecore implements AutoCloseable {
             if (core.role() == role) {
                 return core;
             }
+            if (role != PhysicalCore.Role.SHARED && !core.core().allowed()) {
+                throw new HostException("this process may not use core " + id);
+            }
             var status = switch (role) {
                 case SERVICE -> serve(core.core());
                 case SHARED, GUEST ->
@@ -484,7 +490,8 @@ public final class Sidecore implements AutoCloseable {
                             ? release(core, role)
                             : assign(core.core(), role, Optional.empty());
             };
-            findGuestCores();
+            findGuestCores(
+                    cores().stream().collect(Collectors.toMap(PhysicalCore.Status::core, PhysicalCore.Status::role)));
             events.add(
                     "core",
                     Integer.toString(id),
@@ -495,9 +502,6 @@ public final class Sidecore implements AutoCloseable {
     }
 
     private PhysicalCore.Status serve(Topology.Core core) {
-        if (!core.allowed()) {
-            throw new HostException("this process may not use core " + core.id());
-        }
         if (loops.service().size() + 1 >= topology.usableCores()) {
             throw new HostException(
                     "this process may use %d cores, and one is left for everything else: no further sidecore"

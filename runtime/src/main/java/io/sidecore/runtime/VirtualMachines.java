@@ -84,7 +84,9 @@ public final class VirtualMachines {
     private final ExecutorService historian = Executors.newSingleThreadExecutor(
             Thread.ofVirtual().name("sidecore-history").factory());
     private final Map<String, VmHandle> all = new ConcurrentSkipListMap<>();
-    private final Map<String, Guest> running = new ConcurrentHashMap<>();
+    /** What QEMU ran last, by VM: who wants to see a screen asks it. */
+    private final Map<String, QemuGuest> machines = new ConcurrentHashMap<>();
+
     private @Nullable Spawner spawner;
     private EventGuest.@Nullable Floor floor;
     private boolean stopping;
@@ -168,8 +170,12 @@ public final class VirtualMachines {
             Messages messages,
             Optional<Supplier<GuestProgram>> program) {
         var place = new GuestPlace(name, folder.resolve(name).resolve("run"), host, console, messages);
-        var guest = switch (settings.guest()) {
-            case GuestSettings.Qemu qemu -> new QemuGuest(place, qemu, settings, spawner(), host.guestCores());
+        return switch (settings.guest()) {
+            case GuestSettings.Qemu qemu -> {
+                var machine = new QemuGuest(place, qemu, settings, spawner(), host.guestCores());
+                machines.put(name, machine);
+                yield machine;
+            }
             case GuestSettings.Wasm wasm -> new LateGuest(() -> wasm(place, settings, wasm));
             case GuestSettings.Java java ->
                 new EventGuest(
@@ -180,8 +186,6 @@ public final class VirtualMachines {
                         host.guestCores(),
                         program.orElse(() -> program(java.className())));
         };
-        running.put(name, guest);
-        return guest;
     }
 
     /** Its thread is there for those hosts only that need one. */
@@ -267,10 +271,11 @@ public final class VirtualMachines {
      * @throws HostException if there is no such VM, or it has no screen
      */
     public CompletionStage<Void> screenshot(String name, Path file) {
-        return running.get(name) instanceof QemuGuest qemu
-                ? qemu.screenshot(file)
-                : CompletableFuture.failedFuture(
-                        new HostException("VM " + name + " has no screen: only a QEMU guest that runs may have one"));
+        var machine = machines.get(name);
+        return machine == null
+                ? CompletableFuture.failedFuture(
+                        new HostException("VM " + name + " has no screen: only a QEMU guest that runs may have one"))
+                : machine.screenshot(file);
     }
 
     /**
@@ -285,7 +290,7 @@ public final class VirtualMachines {
         }
         joined(vm.forget());
         all.remove(name);
-        running.remove(name);
+        machines.remove(name);
         vm.console().close();
         vm.history().flush();
         try {

@@ -39,9 +39,13 @@ public interface Guest {
      *
      * @param cpuNanos processor time
      * @param residentBytes memory of the host that it takes; empty where it has none of its own
-     * @param cores on which it may run, as a list such as {@code 0,2-3}
+     * @param cores on which it may run, by the numbers that the operating system gives to them
      */
-    record Statistics(long cpuNanos, OptionalLong residentBytes, String cores) {}
+    record Statistics(long cpuNanos, OptionalLong residentBytes, List<Integer> cores) {
+        public Statistics {
+            cores = List.copyOf(cores);
+        }
+    }
 
     /**
      * Starts it.

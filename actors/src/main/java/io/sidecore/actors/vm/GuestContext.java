@@ -6,6 +6,9 @@ import java.time.Duration;
 
 /** What a guest inside this process is given of its host: nothing else. For the thread that runs the guest's event, while it does. */
 public interface GuestContext {
+    /** Timers of a guest, numbered from 0. */
+    int TIMERS = 64;
+
     /** The name of its VM. */
     String name();
 
@@ -28,7 +31,7 @@ public interface GuestContext {
     /** Nanoseconds since 1970. */
     long wallNanos();
 
-    /** Calls {@link GuestProgram#onTimer} once this time has passed. A timer of the same number that is set moves; at most 64, numbered from 0. */
+    /** Calls {@link GuestProgram#onTimer} once this time has passed. A timer of the same number that is set moves. */
     void timer(int number, Duration after);
 
     /** Takes a timer back. */

@@ -67,7 +67,7 @@ final class ScriptedGuest implements Guest {
 
     @Override
     public CompletionStage<Statistics> statistics() {
-        return CompletableFuture.completedFuture(new Statistics(7, OptionalLong.of(8), "0"));
+        return CompletableFuture.completedFuture(new Statistics(7, OptionalLong.of(8), List.of(0)));
     }
 
     void exits(boolean well, String cause) {

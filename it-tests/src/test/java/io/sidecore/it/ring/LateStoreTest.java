@@ -3,7 +3,6 @@ package io.sidecore.it.ring;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.sidecore.actors.block.BlockOp;
-import io.sidecore.actors.block.Capabilities;
 import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.block.InFlightLedger;
 import io.sidecore.actors.block.Request;
@@ -16,6 +15,7 @@ import io.sidecore.conf.AttachMode;
 import io.sidecore.devices.block.MemoryMedium;
 import io.sidecore.it.StoresOn;
 import io.sidecore.it.ring.Served.Way;
+import io.sidecore.it.simulation.ForwardingStore;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -35,23 +35,12 @@ class LateStoreTest {
     private static final int DISK = 1 << 20;
 
     /** Keeps whatever reads it is handed, and its fence open. */
-    private static final class Late implements Store {
-        private final Store store;
+    private static final class Late extends ForwardingStore {
         private final CompletableFuture<Void> fence = new CompletableFuture<>();
         private final CompletableFuture<Request> held = new CompletableFuture<>();
 
         Late(Store store) {
-            this.store = store;
-        }
-
-        @Override
-        public long size() {
-            return store.size();
-        }
-
-        @Override
-        public Capabilities capabilities() {
-            return store.capabilities();
+            super(store);
         }
 
         @Override
@@ -60,17 +49,12 @@ class LateStoreTest {
                 held.complete(chain);
                 return null;
             }
-            return store.serve(chain, later);
+            return super.serve(chain, later);
         }
 
         @Override
         public CompletionStage<Void> fence() {
             return fence;
-        }
-
-        @Override
-        public void close() {
-            store.close();
         }
     }
 

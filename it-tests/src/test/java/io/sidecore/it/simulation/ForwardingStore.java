@@ -8,10 +8,11 @@ import java.lang.foreign.MemorySegment;
 import java.util.concurrent.CompletionStage;
 
 /** A store as another is; who extends it changes one thing. */
-class ForwardingStore implements Store {
+public class ForwardingStore implements Store {
     private final Store store;
 
-    ForwardingStore(Store store) {
+    /** As {@code store} is. */
+    public ForwardingStore(Store store) {
         this.store = store;
     }
 

@@ -506,7 +506,7 @@ public final class Operations {
                         System.nanoTime(),
                         used.cpuNanos(),
                         used.residentBytes().orElse(-1),
-                        used.cores()));
+                        used.cores().stream().map(String::valueOf).collect(Collectors.joining(","))));
             } catch (CompletionException doesNotRun) {
                 all.add(new Views.VmSample(vm.name(), status.state().word(), System.nanoTime(), 0, -1, ""));
             }

@@ -2,6 +2,7 @@ package io.sidecore.runtime.guest;
 
 import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.core.VcpuThreads;
+import io.sidecore.actors.vm.GuestContext;
 import io.sidecore.actors.vm.GuestException;
 import io.sidecore.actors.vm.GuestProgram;
 import io.sidecore.conf.Amounts;
@@ -34,7 +35,6 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
-import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -44,7 +44,6 @@ public final class EventGuest extends InsideGuest {
     /** Messages that a guest has not read yet, at most. */
     private static final int MESSAGES = 1_024;
 
-    private static final int TIMERS = 64;
     private static final String STATE_FILE = "program.state";
     private static final String MEMORY_FILE = "memory";
     private static final int STATE_MAGIC = 0x53435631;
@@ -75,7 +74,7 @@ public final class EventGuest extends InsideGuest {
     private volatile List<Integer> cores;
 
     // Of the vCPU.
-    private final @Nullable Timer[] timers = new Timer[TIMERS];
+    private final @Nullable Timer[] timers = new Timer[GuestContext.TIMERS];
     private @Nullable BooleanSupplier task;
     private boolean paused;
     /** A snapshot is being taken of it; a guest that is resumed meanwhile waits for its end. */
@@ -379,10 +378,8 @@ public final class EventGuest extends InsideGuest {
     @Override
     public CompletionStage<Statistics> statistics() {
         var present = vcpu;
-        return CompletableFuture.completedFuture(new Statistics(
-                present == null ? 0 : present.grantedNanos(),
-                OptionalLong.empty(),
-                cores.stream().map(String::valueOf).collect(Collectors.joining(","))));
+        return CompletableFuture.completedFuture(
+                new Statistics(present == null ? 0 : present.grantedNanos(), OptionalLong.empty(), cores));
     }
 
     // --- snapshots: between two events, when no request is on its way
@@ -399,7 +396,7 @@ public final class EventGuest extends InsideGuest {
                     saved.complete(state());
                     return true;
                 })
-                .thenCompose(done -> aside(() -> {
+                .thenCompose(done -> Aside.<Void>run(THREAD, () -> {
                             Files.write(folder.resolve(STATE_FILE), saved.join());
                             saveMemory(folder.resolve(MEMORY_FILE));
                             disks().save(new VolumeFiles(place.host()), folder);
@@ -521,8 +518,8 @@ public final class EventGuest extends InsideGuest {
                     + program.getClass().getName());
         }
         var own = in.readNBytes(in.readInt());
-        var remaining = new long[TIMERS];
-        for (var i = 0; i < TIMERS; i++) {
+        var remaining = new long[GuestContext.TIMERS];
+        for (var i = 0; i < GuestContext.TIMERS; i++) {
             remaining[i] = in.readLong();
         }
         if (in.readInt() != ports.size()) {
@@ -540,7 +537,7 @@ public final class EventGuest extends InsideGuest {
         }
         event = "on_restore";
         program.onRestore(context, own);
-        for (var i = 0; i < TIMERS; i++) {
+        for (var i = 0; i < GuestContext.TIMERS; i++) {
             if (remaining[i] >= 0) {
                 context.timer(i, Duration.ofNanos(remaining[i]));
             }
@@ -584,8 +581,9 @@ public final class EventGuest extends InsideGuest {
 
         @Override
         public void cancelTimer(int number) {
-            if (number < 0 || number >= TIMERS) {
-                throw new GuestException("timers are numbered from 0 to " + (TIMERS - 1) + ", not " + number);
+            if (number < 0 || number >= GuestContext.TIMERS) {
+                throw new GuestException(
+                        "timers are numbered from 0 to " + (GuestContext.TIMERS - 1) + ", not " + number);
             }
             var former = timers[number];
             if (former != null) {

@@ -24,7 +24,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
@@ -37,6 +36,9 @@ import org.slf4j.LoggerFactory;
  * One run of a guest inside this process, whatever executes it: its memory, the ports of its disks, its console and messages, and how all of that ends with it.
  */
 abstract class InsideGuest implements Guest {
+    /** What waits for its sake. */
+    static final String THREAD = "sidecore-guest";
+
     private static final int VIFS = 64;
 
     private static final Logger LOG = LoggerFactory.getLogger(InsideGuest.class);
@@ -104,7 +106,7 @@ abstract class InsideGuest implements Guest {
     @Override
     public final CompletionStage<Void> start(Watcher told, Optional<Path> snapshot) {
         watcher = told;
-        return aside(() -> {
+        return Aside.<Void>run(THREAD, () -> {
                     prepare(snapshot);
                     prepare();
                     return null;
@@ -223,24 +225,10 @@ abstract class InsideGuest implements Guest {
         return memory;
     }
 
-    /** Requests of its that were refused. */
     final GuestDisks disks() {
         var held = disks;
         assert held != null : place;
         return held;
-    }
-
-    static CompletableFuture<Void> aside(Callable<?> work) {
-        var done = new CompletableFuture<Void>();
-        Thread.ofVirtual().name("sidecore-guest").start(() -> {
-            try {
-                work.call();
-                done.complete(null);
-            } catch (Throwable e) {
-                done.completeExceptionally(e);
-            }
-        });
-        return done;
     }
 
     final synchronized String reason(Throwable failure) {

@@ -24,15 +24,7 @@ public final class LateGuest implements Guest {
 
     @Override
     public CompletionStage<Void> start(Watcher watcher, Optional<Path> snapshot) {
-        var known = new CompletableFuture<Guest>();
-        Thread.ofVirtual().name("sidecore-guest").start(() -> {
-            try {
-                known.complete(found());
-            } catch (Throwable e) {
-                known.completeExceptionally(e);
-            }
-        });
-        return known.thenCompose(found -> found.start(watcher, snapshot));
+        return Aside.run(InsideGuest.THREAD, this::found).thenCompose(found -> found.start(watcher, snapshot));
     }
 
     private Guest found() {

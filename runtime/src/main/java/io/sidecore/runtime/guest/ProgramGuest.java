@@ -24,7 +24,6 @@ import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
-import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** One run of a program of WASI: on a thread of its own, which the kernel schedules on the guest cores. It reads what is typed at its console. */
@@ -197,8 +196,7 @@ public final class ProgramGuest extends InsideGuest {
         var nanos = running == null
                 ? 0
                 : Math.max(0, ManagementFactory.getThreadMXBean().getThreadCpuTime(running.threadId()));
-        return CompletableFuture.completedFuture(new Statistics(
-                nanos, OptionalLong.empty(), cores.stream().map(String::valueOf).collect(Collectors.joining(","))));
+        return CompletableFuture.completedFuture(new Statistics(nanos, OptionalLong.empty(), cores));
     }
 
     private final class ProgramContext extends Context {

@@ -1,21 +1,18 @@
 package io.sidecore.runtime.guest;
 
 import io.sidecore.actors.vm.GuestException;
+import io.sidecore.conf.ListenAddress.Unix;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 
 /** A Unix socket in a folder of the host's, for its own user only, on which a guest's process calls. */
 public final class UnixListener implements AutoCloseable {
-    /** {@code sun_path} of unix(7) has 108 bytes, one of them for the terminating zero. */
-    private static final int PATH_BYTES_MAX = 107;
-
     private final Path path;
     private final ServerSocketChannel channel;
 
@@ -30,11 +27,11 @@ public final class UnixListener implements AutoCloseable {
      * @throws GuestException if that cannot be
      */
     public static UnixListener bind(Path path) {
-        var bytes = path.toString().getBytes(StandardCharsets.UTF_8).length;
-        if (bytes > PATH_BYTES_MAX) {
+        var bytes = Unix.pathBytes(path);
+        if (bytes > Unix.PATH_BYTES_MAX) {
             throw new GuestException(
                     "the path of the socket %s has %d bytes, and the kernel allows %d: set sidecore.data-directory to one with a shorter path"
-                            .formatted(path, bytes, PATH_BYTES_MAX));
+                            .formatted(path, bytes, Unix.PATH_BYTES_MAX));
         }
         try {
             Files.deleteIfExists(path);

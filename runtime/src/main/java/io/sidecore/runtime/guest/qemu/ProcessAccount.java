@@ -5,13 +5,14 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.OptionalLong;
 
 /** What the kernel says of a process (proc(5)). */
 final class ProcessAccount {
     private ProcessAccount() {}
 
-    static Statistics of(long pid, String cores) throws IOException {
+    static Statistics of(long pid, List<Integer> cores) throws IOException {
         var cpu = ProcessHandle.of(pid)
                 .flatMap(process -> process.info().totalCpuDuration())
                 .orElse(Duration.ZERO);

@@ -10,6 +10,7 @@ import io.sidecore.devices.linux.Affinity;
 import io.sidecore.devices.nbd.NbdExport;
 import io.sidecore.devices.nbd.NbdListener;
 import io.sidecore.runtime.StorageService.Held;
+import io.sidecore.runtime.guest.Aside;
 import io.sidecore.runtime.guest.GuestDisks;
 import io.sidecore.runtime.guest.GuestPlace;
 import io.sidecore.runtime.guest.Nice;
@@ -17,9 +18,12 @@ import io.sidecore.runtime.guest.Spawner;
 import io.sidecore.runtime.guest.UnixListener;
 import io.sidecore.runtime.transfer.VolumeFiles;
 import java.io.IOException;
+import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
+import java.nio.channels.ReadableByteChannel;
 import java.nio.channels.SocketChannel;
+import java.nio.channels.WritableByteChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -32,14 +36,12 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -83,6 +85,12 @@ public final class QemuGuest implements Guest {
 
     private volatile boolean running;
 
+    /** Why QEMU has stopped it, or is about to. */
+    private volatile String ioError = "";
+
+    /** Told of by one thread only. */
+    private long resets;
+
     /** @param cores on which its virtual CPUs run */
     public QemuGuest(
             GuestPlace place, GuestSettings.Qemu settings, VmSettings vm, Spawner spawner, List<Integer> cores) {
@@ -93,24 +101,12 @@ public final class QemuGuest implements Guest {
         this.cores = cores;
     }
 
-    private static <T> CompletableFuture<T> aside(String name, Callable<T> work) {
-        var done = new CompletableFuture<T>();
-        Thread.ofVirtual().name("sidecore-qemu-" + name).start(() -> {
-            try {
-                done.complete(work.call());
-            } catch (Throwable e) {
-                done.completeExceptionally(e);
-            }
-        });
-        return done;
-    }
-
     // --- start
 
     @Override
     public CompletionStage<Void> start(Watcher told, Optional<Path> snapshot) {
         watcher = told;
-        return aside("start", () -> {
+        return Aside.run("sidecore-qemu-start", () -> {
             try {
                 started(told, snapshot);
                 return null;
@@ -410,9 +406,6 @@ public final class QemuGuest implements Guest {
         }
     }
 
-    /** Told of by one thread only. */
-    private long resets;
-
     /** A guest that does nothing else must not fill the history. */
     private void reset() {
         if (Long.bitCount(++resets) == 1) {
@@ -422,9 +415,6 @@ public final class QemuGuest implements Guest {
                             "the guest has started anew" + (resets == 1 ? "" : ", " + resets + " times by now"));
         }
     }
-
-    /** Why QEMU has stopped it, or is about to. */
-    private volatile String ioError = "";
 
     private void blockError(JsonNode data) {
         if (!data.path("action").asText().equals("stop")) {
@@ -553,7 +543,7 @@ public final class QemuGuest implements Guest {
         cores = on;
         var monitor = qmp;
         if (running && monitor != null) {
-            var _ = aside("pin", () -> {
+            var _ = Aside.run("sidecore-qemu-pin", () -> {
                         pin(monitor);
                         return null;
                     })
@@ -582,10 +572,7 @@ public final class QemuGuest implements Guest {
         if (of == null) {
             return CompletableFuture.failedFuture(new GuestException("QEMU does not run yet"));
         }
-        return aside(
-                "statistics",
-                () -> ProcessAccount.of(
-                        of.pid(), cores.stream().map(String::valueOf).collect(Collectors.joining(","))));
+        return Aside.run("sidecore-qemu-statistics", () -> ProcessAccount.of(of.pid(), cores));
     }
 
     /** Takes a picture of its screen, as a PNG file. */
@@ -602,7 +589,7 @@ public final class QemuGuest implements Guest {
 
     @Override
     public CompletionStage<Void> snapshot(Path folder) {
-        return aside("snapshot", () -> {
+        return Aside.run("sidecore-qemu-snapshot", () -> {
             var monitor = monitor();
             var held = disks;
             assert held != null : place;
@@ -630,12 +617,7 @@ public final class QemuGuest implements Guest {
             await(monitor.ask("migrate", Map.of("uri", "unix:" + MIGRATION_SOCKET)));
             try (var from = socket.acceptOne();
                     var to = Files.newByteChannel(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-                var buffer = ByteBuffer.allocateDirect(1 << 20);
-                while (from.read(buffer.clear()) >= 0) {
-                    for (buffer.flip(); buffer.hasRemaining(); ) {
-                        to.write(buffer);
-                    }
-                }
+                copy(from, to);
             } finally {
                 synchronized (resources) {
                     resources.remove(socket);
@@ -650,17 +632,21 @@ public final class QemuGuest implements Guest {
         var socket = place.folder().resolve(MIGRATION_SOCKET);
         await(monitor.ask("migrate-incoming", Map.of("uri", "unix:" + MIGRATION_SOCKET)));
         try (var from = Files.newByteChannel(file);
-                var to = SocketChannel.open(java.net.UnixDomainSocketAddress.of(socket))) {
-            var buffer = ByteBuffer.allocateDirect(1 << 20);
-            while (from.read(buffer.clear()) >= 0) {
-                for (buffer.flip(); buffer.hasRemaining(); ) {
-                    to.write(buffer);
-                }
-            }
+                var to = SocketChannel.open(UnixDomainSocketAddress.of(socket))) {
+            copy(from, to);
         } finally {
             Files.deleteIfExists(socket);
         }
         awaitMigration(monitor);
+    }
+
+    private static void copy(ReadableByteChannel from, WritableByteChannel to) throws IOException {
+        var buffer = ByteBuffer.allocateDirect(1 << 20);
+        while (from.read(buffer.clear()) >= 0) {
+            for (buffer.flip(); buffer.hasRemaining(); ) {
+                to.write(buffer);
+            }
+        }
     }
 
     private static void awaitMigration(Qmp monitor) throws InterruptedException {

@@ -6,6 +6,7 @@ import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.vif.GuestPort;
 import io.sidecore.actors.vm.GuestContext;
+import io.sidecore.runtime.vm.Messages;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -62,7 +63,7 @@ final class SidecoreImports {
     static final Map<String, FunctionType> OF_PROGRAMS = and(entry("vif_wait", Signature.of("ii>i")));
 
     /** Longest text and message, in bytes. */
-    static final int BYTES_MAX = 64 << 10;
+    static final int BYTES_MAX = Messages.LONGEST;
 
     static final int E2BIG = 7;
     static final int EBADF = 9;
@@ -75,7 +76,6 @@ final class SidecoreImports {
 
     private static final int REQUEST_BYTES = 40;
     private static final int ANSWER_BYTES = 16;
-    private static final int TIMERS = 64;
     private static final int FLAGS = Request.FUA | Request.NO_HOLE | Request.FAST_ZERO;
     private static final BlockOp[] OPERATIONS = {
         BlockOp.READ, BlockOp.WRITE, BlockOp.FLUSH, BlockOp.TRIM, BlockOp.WRITE_ZEROES
@@ -243,7 +243,7 @@ final class SidecoreImports {
     // --- timers, console, messages
 
     private long setTimer(int number, long nanos) {
-        if (number < 0 || number >= TIMERS || nanos < 0) {
+        if (number < 0 || number >= GuestContext.TIMERS || nanos < 0) {
             return -EINVAL;
         }
         context.timer(number, Duration.ofNanos(nanos));
@@ -251,7 +251,7 @@ final class SidecoreImports {
     }
 
     private long cancelTimer(int number) {
-        if (number < 0 || number >= TIMERS) {
+        if (number < 0 || number >= GuestContext.TIMERS) {
             return -EINVAL;
         }
         context.cancelTimer(number);
