@@ -136,6 +136,9 @@ public final class CoreLoop implements Loop {
 
     private long now;
     private long lastWork;
+    /** Whether it had nothing to do since {@code lastWork}. */
+    private boolean idled;
+
     private long taskNumber;
     /** Counts all that runs on the loop, tasks or not. */
     private long watched;
@@ -395,6 +398,7 @@ public final class CoreLoop implements Loop {
         work += fireDeadlines();
         work += poll();
         if (work > 0) {
+            arrived(began);
             now = clock.nanos();
             lastWork = now;
             counters.busyTurns.add(1);
@@ -485,9 +489,6 @@ public final class CoreLoop implements Loop {
             LOG.atError().addKeyValue("loop", name).setCause(e).log("core loop {}: polling its channels failed", name);
             counters.failures.add(1);
         }
-        if (readyChannels > 0) {
-            arrived();
-        }
         return readyChannels;
     }
 
@@ -506,10 +507,14 @@ public final class CoreLoop implements Loop {
         running.setOpaque(0);
     }
 
-    private void arrived() {
-        var requests = counters.requests.get();
-        idle.arrived(clock.nanos(), requests - requestsBefore);
-        requestsBefore = requests;
+    /** There is work again, found {@code at} that time. */
+    private void arrived(long at) {
+        if (idled) {
+            idled = false;
+            var requests = counters.requests.get();
+            idle.arrived(at - lastWork, requests - requestsBefore);
+            requestsBefore = requests;
+        }
     }
 
     private void guarded(Runnable task) {
@@ -580,6 +585,7 @@ public final class CoreLoop implements Loop {
     private void idle() {
         now = clock.nanos();
         lookHowLongItWaited();
+        idled = true;
         if (!pollers.isEmpty() || idle.poll(now, lastWork)) {
             pollHot();
             return;
@@ -608,8 +614,9 @@ public final class CoreLoop implements Loop {
                 Thread.onSpinWait();
             } while (clock.nanos() - again < 0);
             if (look(channel) > 0) {
-                lastWork = clock.nanos();
-                arrived();
+                var at = clock.nanos();
+                arrived(at);
+                lastWork = at;
                 return;
             }
         }
@@ -649,7 +656,9 @@ public final class CoreLoop implements Loop {
         counters.parks.add(1);
         var before = remote.isEmpty();
         if (select(millis == Long.MAX_VALUE ? 3_600_000 : millis) > 0) {
-            lastWork = clock.nanos();
+            var at = clock.nanos();
+            arrived(at);
+            lastWork = at;
         } else if (before && !remote.isEmpty()) {
             counters.wakeUps.add(1);
         }

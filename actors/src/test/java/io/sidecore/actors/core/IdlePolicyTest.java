@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import org.junit.jupiter.api.Test;
 
 class IdlePolicyTest {
-    private static final long SPIN = 50_000;
+    private static final long SPIN = 100_000;
 
     private final IdlePolicy policy = new IdlePolicy(SPIN, 0);
     private long now = 1_000_000_000;
@@ -17,17 +17,46 @@ class IdlePolicyTest {
 
     @Test
     void frequentShallowWorkIsPolledFor() {
-        arrivals(100, SPIN / 2, 1);
+        arrivals(100, SPIN / 8, 1);
 
         assertThat(policy.poll(now, now)).isTrue();
     }
 
     @Test
     void itIsPolledForNoLongerThanTheSpinTime() {
-        arrivals(100, SPIN / 2, 1);
+        arrivals(100, SPIN / 4 * 3, 1);
 
         assertThat(policy.poll(now + SPIN - 1, now)).isTrue();
         assertThat(policy.poll(now + SPIN, now)).isFalse();
+    }
+
+    @Test
+    void workThatIsMostlyInTimeIsPolledFor() {
+        for (var i = 0; i < 100; i++) {
+            arrivals(1, 4 * SPIN, 1);
+            arrivals(9, SPIN / 8, 1);
+        }
+
+        assertThat(policy.poll(now, now)).isTrue();
+    }
+
+    @Test
+    void payloadsThatFollowTheirHeadersAreNoReasonToPollForTheNextRequest() {
+        for (var i = 0; i < 100; i++) {
+            arrivals(1, 2 * SPIN, 1);
+            arrivals(1, SPIN / 8, 1);
+        }
+
+        assertThat(policy.poll(now, now)).isFalse();
+    }
+
+    @Test
+    void whatCameInTimeButForTheWakeUpIsPolledFor() {
+        arrivals(100, SPIN + IdlePolicy.WAKE_UP_NANOS - 1, 1);
+        assertThat(policy.poll(now, now)).isTrue();
+
+        arrivals(100, SPIN + IdlePolicy.WAKE_UP_NANOS, 1);
+        assertThat(policy.poll(now, now)).isFalse();
     }
 
     @Test
@@ -39,23 +68,23 @@ class IdlePolicyTest {
 
     @Test
     void deepWorkIsNotPolledFor() {
-        arrivals(100, SPIN / 2, 32);
+        arrivals(100, SPIN / 8, 32);
 
         assertThat(policy.poll(now, now)).isFalse();
     }
 
     @Test
     void anIdleHourIsForgottenSoon() {
-        arrivals(100, SPIN / 2, 1);
-        now += 3_600_000_000_000L;
-        arrivals(20, SPIN / 2, 1);
+        arrivals(100, SPIN / 8, 1);
+        arrivals(1, 3_600_000_000_000L, 1);
+        arrivals(20, SPIN / 8, 1);
 
         assertThat(policy.poll(now, now)).isTrue();
     }
 
     @Test
     void whileCoresAreShortNothingIsPolledFor() {
-        arrivals(100, SPIN / 2, 1);
+        arrivals(100, SPIN / 8, 1);
         policy.waited(now, 0);
 
         now += IdlePolicy.LOOK_NANOS;
@@ -66,7 +95,7 @@ class IdlePolicyTest {
 
     @Test
     void coresStayShortUntilThereIsPlenty() {
-        arrivals(100, SPIN / 2, 1);
+        arrivals(100, SPIN / 8, 1);
         policy.waited(now, 0);
         var waited = share(0, 0.20);
         waited = share(waited, 0.07);
@@ -79,7 +108,7 @@ class IdlePolicyTest {
 
     @Test
     void aModerateShareOfWaitingDoesNotMakeCoresShort() {
-        arrivals(100, SPIN / 2, 1);
+        arrivals(100, SPIN / 8, 1);
         policy.waited(now, 0);
         share(0, 0.07);
 
@@ -98,7 +127,7 @@ class IdlePolicyTest {
     void withoutSpinTimeItNeverPolls() {
         var never = new IdlePolicy(0, 0);
         for (var i = 0; i < 100; i++) {
-            never.arrived(++now, 1);
+            never.arrived(1, 1);
         }
 
         assertThat(never.poll(now, now)).isFalse();
@@ -114,7 +143,7 @@ class IdlePolicyTest {
     private void arrivals(int times, long interval, long requests) {
         for (var i = 0; i < times; i++) {
             now += interval;
-            policy.arrived(now, requests);
+            policy.arrived(interval, requests);
         }
     }
 }
