@@ -395,6 +395,7 @@ class JavaGuestTest {
                 .contains("refused: disk a: READ of 512 bytes at 0, address 1048065: outside memory")
                 .filteredOn(entry -> entry.startsWith("refused: "))
                 .hasSize(8);
+        assertThat(place.vif("vm/bad/a").tally().refused()).isEqualTo(105);
     }
 
     // --- it breaks

@@ -1,6 +1,7 @@
 package io.sidecore.it.vm;
 
 import com.typesafe.config.ConfigFactory;
+import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vm.GuestProgram;
 import io.sidecore.actors.vm.VirtualMachine.State;
 import io.sidecore.conf.AttachMode;
@@ -113,6 +114,10 @@ final class VmPlace implements AutoCloseable {
     }
 
     // --- questions
+
+    VirtualInterface.Status vif(String id) {
+        return done(host.storage().vifs().get(id).inspect());
+    }
 
     static <T> T done(CompletionStage<T> stage) {
         return stage.toCompletableFuture()

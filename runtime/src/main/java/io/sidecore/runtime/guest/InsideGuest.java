@@ -154,6 +154,7 @@ abstract class InsideGuest implements Guest {
                         new InlineQueue(attachment, guestMemory, limits, Clock.SYSTEM, () -> woken(number), refusals);
                 inlines.add(queue);
                 ports.add(new HeldPort(queue.port()));
+                held.held().get(i).vif().enlist(queue);
             } else {
                 var queue = new RingQueue(guestMemory, attachment, limits, () -> woken(number), refusals);
                 rings.add(queue);
