@@ -238,6 +238,17 @@ public final class VcpuThreads implements AutoCloseable {
         }
     }
 
+    /** As {@link #wake}, and its next event does not wait for its cap. For the host's management, which is not to wait for what the guest has used. No effect once it is removed. */
+    public void urge(Vcpu vcpu) {
+        synchronized (lock) {
+            if (!vcpu.removed) {
+                scheduler.urge(vcpu, System.nanoTime());
+            }
+        }
+        wake(vcpu);
+        wakeOne();
+    }
+
     private void push(Vcpu vcpu) {
         Vcpu last;
         do {

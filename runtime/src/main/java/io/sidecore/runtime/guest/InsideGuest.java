@@ -9,6 +9,7 @@ import io.sidecore.actors.vif.InlineQueue;
 import io.sidecore.actors.vm.Guest;
 import io.sidecore.actors.vm.GuestContext;
 import io.sidecore.actors.vm.GuestException;
+import io.sidecore.actors.vm.VirtualMachine;
 import io.sidecore.conf.Placement;
 import io.sidecore.conf.VmSettings;
 import io.sidecore.devices.linux.OffHeap;
@@ -41,6 +42,9 @@ abstract class InsideGuest implements Guest {
 
     private static final int VIFS = 64;
 
+    /** How long {@link #halt()} is waited for once it is killed: what it holds is to be free before it is given up. */
+    private static final Duration KILL_PATIENCE = VirtualMachine.KILL_TIMEOUT.dividedBy(2);
+
     private static final Logger LOG = LoggerFactory.getLogger(InsideGuest.class);
 
     final GuestPlace place;
@@ -57,6 +61,8 @@ abstract class InsideGuest implements Guest {
     private volatile @Nullable String killedFor;
     private @Nullable Exit ending;
     private boolean running;
+    /** Completed when what executes is not waited for any more, whether or not it has ended. */
+    private final CompletableFuture<Void> enough = new CompletableFuture<>();
 
     /** What must be done before it runs, and fails its start. */
     private @Nullable CompletableFuture<Void> begun;
@@ -153,12 +159,12 @@ abstract class InsideGuest implements Guest {
                 var queue =
                         new InlineQueue(attachment, guestMemory, limits, Clock.SYSTEM, () -> woken(number), refusals);
                 inlines.add(queue);
-                ports.add(new HeldPort(queue.port()));
+                ports.add(new HeldPort(queue.port(), () -> woken(number)));
                 held.held().get(i).vif().enlist(queue);
             } else {
                 var queue = new RingQueue(guestMemory, attachment, limits, () -> woken(number), refusals);
                 rings.add(queue);
-                ports.add(new HeldPort(queue.port()));
+                ports.add(new HeldPort(queue.port(), () -> woken(number)));
                 held.held().get(i).vif().connect(queue.end());
             }
             // A guest that has only sent so far waits as well, without having looked: the first answer wakes it.
@@ -275,7 +281,7 @@ abstract class InsideGuest implements Guest {
         var halted = halt().toCompletableFuture();
         var held = disks;
         // One that cannot be stopped is not waited for for ever; what it can reach stays.
-        return halted.handle((over, failure) -> (Void) null)
+        return CompletableFuture.anyOf(halted.handle((over, failure) -> (Void) null), enough)
                 .completeOnTimeout(null, patience().toMillis(), TimeUnit.MILLISECONDS)
                 .thenCompose(over -> {
                     inlines.forEach(InlineQueue::close);
@@ -311,7 +317,14 @@ abstract class InsideGuest implements Guest {
     public final void kill(String cause) {
         killedFor = cause;
         hurry();
+        // Also if it had ended before, and is waited for since.
+        enough.completeOnTimeout(null, KILL_PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
         end(new Exit(false, cause));
+    }
+
+    /** What executes cannot be ended: it is not waited for any longer. */
+    final void giveUp() {
+        enough.complete(null);
     }
 
     /** What executes now is to end soon. Any thread; must not wait. */
