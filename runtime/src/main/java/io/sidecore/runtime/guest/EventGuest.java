@@ -1,6 +1,5 @@
 package io.sidecore.runtime.guest;
 
-import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.core.VcpuThreads;
 import io.sidecore.actors.vm.GuestContext;
 import io.sidecore.actors.vm.GuestException;
@@ -9,11 +8,6 @@ import io.sidecore.conf.Amounts;
 import io.sidecore.conf.VmSettings;
 import io.sidecore.runtime.guest.wasm.WasmTrap;
 import io.sidecore.runtime.transfer.VolumeFiles;
-import java.io.ByteArrayInputStream;
-import java.io.ByteArrayOutputStream;
-import java.io.DataInputStream;
-import java.io.DataOutputStream;
-import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -44,12 +38,12 @@ public final class EventGuest extends InsideGuest {
     /** Messages that a guest has not read yet, at most. */
     private static final int MESSAGES = 1_024;
 
-    private static final String STATE_FILE = "program.state";
     private static final String MEMORY_FILE = "memory";
-    private static final int STATE_MAGIC = 0x53435631;
     private static final int PAGE = 4096;
     /** What is read of a kept memory at once. */
     private static final int CHUNK = 64 * PAGE;
+    /** What is written of it before somebody looks whether it still should be. */
+    private static final int STRETCH = 1 << 20;
 
     /** What the host shares among such guests. */
     public record Floor(VcpuThreads threads, ScheduledExecutorService timers) {}
@@ -115,8 +109,35 @@ public final class EventGuest extends InsideGuest {
     // --- start
 
     @Override
+    void check(Path snapshot) throws IOException {
+        var kept = KeptState.read(snapshot);
+        var made = programs.get();
+        program = made;
+        var present = made.getClass().getName();
+        if (!kept.program.equals(present)) {
+            throw new GuestException("the snapshot is of a program " + kept.program + ", not " + present);
+        }
+        if (kept.ports.size() != vm.disks().size()) {
+            throw new GuestException("the snapshot is of a VM with %d disks, and this one has %d"
+                    .formatted(kept.ports.size(), vm.disks().size()));
+        }
+        var file = snapshot.resolve(MEMORY_FILE);
+        if (!Files.isReadable(file)) {
+            throw new GuestException("the snapshot is damaged: its memory is not there, or cannot be read");
+        }
+        var bytes = Files.size(file);
+        if (bytes != memory().byteSize()) {
+            throw new GuestException("the snapshot is of a VM with %s of memory, and this one has %s"
+                    .formatted(Amounts.size(bytes), Amounts.size(memory().byteSize())));
+        }
+        made.check(kept.own);
+    }
+
+    @Override
     void prepare() {
-        program = programs.get();
+        if (program == null) {
+            program = programs.get();
+        }
         // One that has just begun waits by returning, and need not have looked for answers before.
         ports.forEach(port -> port.signalAnswers(true));
         vcpu = floor.threads()
@@ -386,7 +407,7 @@ public final class EventGuest extends InsideGuest {
 
     @Override
     public CompletionStage<Void> snapshot(Path folder) {
-        var saved = new CompletableFuture<byte[]>();
+        var saved = new CompletableFuture<KeptState>();
         return between(() -> {
                     for (var port : ports) {
                         if (!port.drained()) {
@@ -396,8 +417,8 @@ public final class EventGuest extends InsideGuest {
                     saved.complete(state());
                     return true;
                 })
-                .thenCompose(done -> Aside.<Void>run(THREAD, () -> {
-                            Files.write(folder.resolve(STATE_FILE), saved.join());
+                .thenCompose(done -> keep(() -> {
+                            saved.join().write(folder);
                             saveMemory(folder.resolve(MEMORY_FILE));
                             disks().save(new VolumeFiles(place.host()), folder);
                             return null;
@@ -423,33 +444,24 @@ public final class EventGuest extends InsideGuest {
         return true;
     }
 
-    private byte[] state() throws IOException {
+    private KeptState state() {
         var program = program();
         var own =
                 program.save().orElseThrow(() -> new GuestException("its program cannot be saved (GuestProgram.save)"));
-        var bytes = new ByteArrayOutputStream();
-        var out = new DataOutputStream(bytes);
-        out.writeInt(STATE_MAGIC);
-        out.writeUTF(program.getClass().getName());
-        out.writeInt(own.length);
-        out.write(own);
         var now = System.nanoTime();
-        for (var timer : timers) {
-            out.writeLong(timer == null ? -1 : Math.max(0, timer.at - now));
+        var remaining = new long[timers.length];
+        for (var i = 0; i < timers.length; i++) {
+            var timer = timers[i];
+            remaining[i] = timer == null ? -1 : Math.max(0, timer.at - now);
         }
-        out.writeInt(ports.size());
-        for (var port : ports) {
-            out.writeBoolean(port.signalled());
-            for (var held : port.held()) {
-                out.writeBoolean(true);
-                out.writeLong(held.tag());
-                out.writeUTF(held.error().name());
-            }
-            out.writeBoolean(false);
-        }
+        var kept = new KeptState(
+                program.getClass().getName(),
+                own,
+                remaining,
+                ports.stream().map(KeptState::port).toList());
         // From here on it stands still.
         saving = true;
-        return bytes.toByteArray();
+        return kept;
     }
 
     /** Pages that are all zero are left out: they are holes. */
@@ -458,6 +470,9 @@ public final class EventGuest extends InsideGuest {
         try (var channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
             var size = memory().byteSize();
             for (long at = 0; at < size; at += PAGE) {
+                if (at % STRETCH == 0) {
+                    keepsOn();
+                }
                 var bytes = memory().asSlice(at, Math.min(PAGE, size - at));
                 if (bytes.mismatch(MemorySegment.ofArray(zeros).asSlice(0, bytes.byteSize())) >= 0) {
                     write(channel, bytes.asByteBuffer(), at);
@@ -477,17 +492,9 @@ public final class EventGuest extends InsideGuest {
 
     private void restore(Path folder) throws IOException {
         try (var channel = FileChannel.open(folder.resolve(MEMORY_FILE))) {
-            if (channel.size() != memory().byteSize()) {
-                throw new GuestException("the snapshot is of a VM with %s of memory, and this one has %s"
-                        .formatted(Amounts.size(channel.size()), Amounts.size(memory().byteSize())));
-            }
             restoreMemory(channel);
         }
-        try (var in = new DataInputStream(new ByteArrayInputStream(Files.readAllBytes(folder.resolve(STATE_FILE))))) {
-            restore(in);
-        } catch (EOFException | IllegalArgumentException e) {
-            throw new GuestException("the snapshot is damaged: " + e.getMessage(), e);
-        }
+        restore(KeptState.read(folder));
     }
 
     /** What is zero is left alone: a page that nobody touches takes no memory of the host. */
@@ -507,39 +514,21 @@ public final class EventGuest extends InsideGuest {
         }
     }
 
-    private void restore(DataInputStream in) throws IOException {
-        var program = program();
-        if (in.readInt() != STATE_MAGIC) {
-            throw new GuestException("the snapshot is of another kind of guest");
-        }
-        var of = in.readUTF();
-        if (!of.equals(program.getClass().getName())) {
-            throw new GuestException("the snapshot is of a program " + of + ", not "
-                    + program.getClass().getName());
-        }
-        var own = in.readNBytes(in.readInt());
-        var remaining = new long[GuestContext.TIMERS];
-        for (var i = 0; i < GuestContext.TIMERS; i++) {
-            remaining[i] = in.readLong();
-        }
-        if (in.readInt() != ports.size()) {
-            throw new GuestException("the snapshot is of a VM with another number of disks");
-        }
+    private void restore(KeptState kept) {
         for (var i = 0; i < ports.size(); i++) {
             var port = ports.get(i);
-            port.signalAnswers(in.readBoolean());
-            while (in.readBoolean()) {
-                port.hold(in.readLong(), Errno.valueOf(in.readUTF()));
-            }
+            var was = kept.ports.get(i);
+            port.signalAnswers(was.signalled());
+            was.held().forEach(answer -> port.hold(answer.tag(), answer.error()));
             if (port.holdsAny() && port.signalled()) {
                 woken(i);
             }
         }
         event = "on_restore";
-        program.onRestore(context, own);
+        program().onRestore(context, kept.own);
         for (var i = 0; i < GuestContext.TIMERS; i++) {
-            if (remaining[i] >= 0) {
-                context.timer(i, Duration.ofNanos(remaining[i]));
+            if (kept.timers[i] >= 0) {
+                context.timer(i, Duration.ofNanos(kept.timers[i]));
             }
         }
     }
