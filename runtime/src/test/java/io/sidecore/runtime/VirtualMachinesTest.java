@@ -123,7 +123,9 @@ class VirtualMachinesTest {
         told = command -> asked.complete((Command.Snapshot) command);
         var first = CompletableFuture.runAsync(() -> vms.snapshot("web", "one", "to keep"));
         assertThat(asked).succeedsWithin(PATIENCE);
-        assertThat(asked.join().folder()).isEqualTo(snapshots().resolve("one.part")).isEmptyDirectory();
+        assertThat(asked.join().folder())
+                .isEqualTo(snapshots().resolve("one.part"))
+                .isEmptyDirectory();
 
         assertThatThrownBy(() -> vms.snapshot("web", "one", "to keep"))
                 .isInstanceOf(HostException.class)
@@ -133,8 +135,7 @@ class VirtualMachinesTest {
         asked.join().replyTo().tell(well());
         assertThat(first).succeedsWithin(PATIENCE);
         assertThat(vms.snapshots("web")).containsExactly("one");
-        assertThatThrownBy(() -> vms.snapshot("web", "one", "to keep"))
-                .hasMessage("VM web has a snapshot one already");
+        assertThatThrownBy(() -> vms.snapshot("web", "one", "to keep")).hasMessage("VM web has a snapshot one already");
         assertThat(snapshots()).isDirectoryNotContaining("glob:**.part");
     }
 
@@ -168,8 +169,8 @@ class VirtualMachinesTest {
     @ParameterizedTest
     @EnumSource(names = {"STARTING", "RUNNING", "PAUSED", "STOPPING"})
     void whatWasAliveWhenTheHostWasKilledHasFailedSaysTheHistory(State state) {
-        var former = new VmHistory(
-                directory.resolve("vms/web"), "web", "former", InstantSource.system(), Runnable::run);
+        var former =
+                new VmHistory(directory.resolve("vms/web"), "web", "former", InstantSource.system(), Runnable::run);
         former.add("snapshot", state.word(), state.word(), "to keep");
 
         var vm = vms.create("web", JAVA, () -> context -> {});
@@ -185,8 +186,8 @@ class VirtualMachinesTest {
     @ParameterizedTest
     @EnumSource(names = {"DEFINED", "STOPPED", "FAILED"})
     void ofWhatHadEndedBeforeTheHistorySaysNothingMore(State state) {
-        var former = new VmHistory(
-                directory.resolve("vms/web"), "web", "former", InstantSource.system(), Runnable::run);
+        var former =
+                new VmHistory(directory.resolve("vms/web"), "web", "former", InstantSource.system(), Runnable::run);
         former.add(state.word(), "", state.word(), "");
 
         var vm = vms.create("web", JAVA, () -> context -> {});

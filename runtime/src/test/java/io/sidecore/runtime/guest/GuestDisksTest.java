@@ -73,14 +73,12 @@ class GuestDisksTest {
 
     @BeforeEach
     void open() throws IOException {
-        host = Sidecore.start(Settings.read(ConfigFactory.parseString(
-                """
+        host = Sidecore.start(Settings.read(ConfigFactory.parseString("""
                 sidecore {
                   data-directory = "%s"
                   volumes { a { size = 64 KiB, store.type = memory }, b { size = 64 KiB, store.type = memory } }
                 }
-                """
-                        .formatted(directory.resolve("data")))));
+                """.formatted(directory.resolve("data")))));
         place = new GuestPlace("web", directory.resolve("run"), host, new Console(), new Messages());
         snapshot = Files.createDirectory(directory.resolve("snapshot"));
     }
@@ -208,12 +206,10 @@ class GuestDisksTest {
             }
         };
 
-        assertThatThrownBy(() -> disks.save(new VolumeFiles(host), snapshot))
-                .hasMessage("the VM has ended meanwhile");
+        assertThatThrownBy(() -> disks.save(new VolumeFiles(host), snapshot)).hasMessage("the VM has ended meanwhile");
 
         left.join().join();
-        assertThatThrownBy(() -> disks.save(new VolumeFiles(host), snapshot))
-                .hasMessage("the VM has ended meanwhile");
+        assertThatThrownBy(() -> disks.save(new VolumeFiles(host), snapshot)).hasMessage("the VM has ended meanwhile");
         attach().leave("they are free").join();
     }
 }

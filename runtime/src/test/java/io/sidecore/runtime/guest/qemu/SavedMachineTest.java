@@ -75,8 +75,7 @@ class SavedMachineTest {
                 .valueToTree(Map.of("qemu", Map.of("micro", 3, "minor", 2, "major", 8), "package", "of another"));
 
         assertThat(SavedMachine.version(program)).isEqualTo("8.2");
-        assertThat(SavedMachine.version(answer))
-                .isEqualTo("8.2");
+        assertThat(SavedMachine.version(answer)).isEqualTo("8.2");
     }
 
     @Test
