@@ -319,7 +319,7 @@ class QemuFaultsTest {
                         "restarting: it is started again in 10 ms",
                         "restarting: it is started again in 20 ms",
                         "restarting: it is started again in 25 ms",
-                        "given-up: it was started 3 times in a row; it stays as it is until it is started by command");
+                        "given-up: it was started again 3 times in a row; it stays as it is until it is started by command");
         assertThat(status(vm).starts()).isEqualTo(4);
         assertThat(told(vm)).contains("failed: QEMU did not start: exit code 7", "starting: restart policy on-failure");
     }

@@ -45,6 +45,8 @@ public final class EventGuest extends InsideGuest {
     private static final int PAGE = 4096;
     /** What is read of a kept memory at once. */
     private static final int CHUNK = 64 * PAGE;
+    /** What is written of it before somebody looks whether it still should be. */
+    private static final int STRETCH = 1 << 20;
 
     /** How long a snapshot waits for its disks, and the guest with it. */
     private static final Duration DRAIN_TIMEOUT = VirtualMachine.PAUSE_TIMEOUT;
@@ -91,9 +93,6 @@ public final class EventGuest extends InsideGuest {
     /** The event that runs, for who asks what it was. */
     private volatile String event = "";
 
-    /** Of the last snapshot: completed when nothing of it reads the memory. */
-    private volatile CompletableFuture<Void> saved = CompletableFuture.completedFuture(null);
-
     private volatile VcpuThreads.@Nullable Vcpu vcpu;
     private volatile @Nullable GuestProgram program;
 
@@ -121,8 +120,35 @@ public final class EventGuest extends InsideGuest {
     // --- start
 
     @Override
+    void check(Path snapshot) throws IOException {
+        var state = EventState.read(snapshot.resolve(STATE_FILE));
+        var made = programs.get();
+        program = made;
+        var present = made.getClass().getName();
+        if (!state.program().equals(present)) {
+            throw new GuestException("the snapshot is of a program " + state.program() + ", not " + present);
+        }
+        if (state.ports().size() != vm.disks().size()) {
+            throw new GuestException("the snapshot is of a VM with %d disks, and this one has %d"
+                    .formatted(state.ports().size(), vm.disks().size()));
+        }
+        var file = snapshot.resolve(MEMORY_FILE);
+        if (!Files.isReadable(file)) {
+            throw new GuestException("the snapshot is damaged: its memory is not there, or cannot be read");
+        }
+        var bytes = Files.size(file);
+        if (bytes != memory().byteSize()) {
+            throw new GuestException("the snapshot is of a VM with %s of memory, and this one has %s"
+                    .formatted(Amounts.size(bytes), Amounts.size(memory().byteSize())));
+        }
+        made.check(state.own());
+    }
+
+    @Override
     void prepare() {
-        program = programs.get();
+        if (program == null) {
+            program = programs.get();
+        }
         // One that has just begun waits by returning, and need not have looked for answers before.
         ports.forEach(port -> port.signalAnswers(true));
         vcpu = floor.threads()
@@ -349,8 +375,7 @@ public final class EventGuest extends InsideGuest {
         var present = vcpu;
         return present == null
                 ? CompletableFuture.completedFuture(null)
-                // No snapshot begins after that.
-                : floor.threads().remove(present).thenCompose(gone -> saved);
+                : floor.threads().remove(present);
     }
 
     @Override
@@ -420,7 +445,6 @@ public final class EventGuest extends InsideGuest {
 
     @Override
     public CompletionStage<Void> snapshot(Path folder) {
-        var over = new CompletableFuture<Void>();
         var kept = new CompletableFuture<EventState>();
         var late = new AtomicBoolean();
         var limit = floor.timers()
@@ -438,17 +462,15 @@ public final class EventGuest extends InsideGuest {
                     kept.complete(state());
                     // From here on it stands still.
                     saving = true;
-                    saved = over;
                     return true;
                 })
                 .whenComplete((drained, failure) -> limit.cancel(false))
-                .thenCompose(drained -> Aside.<Void>run(THREAD, () -> {
+                .thenCompose(drained -> keep(() -> {
                             kept.join().write(folder.resolve(STATE_FILE));
                             saveMemory(folder.resolve(MEMORY_FILE));
                             disks().save(new VolumeFiles(place.host()), folder);
                             return null;
                         })
-                        .whenComplete((done, failure) -> over.complete(null))
                         .handle((done, failure) -> Optional.ofNullable(failure)))
                 // It goes on in either case.
                 .thenCompose(failure -> between(() -> {
@@ -505,8 +527,8 @@ public final class EventGuest extends InsideGuest {
         try (var channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
             var size = memory().byteSize();
             for (long at = 0; at < size; at += PAGE) {
-                if (isKilled()) {
-                    throw new GuestException("it was killed meanwhile");
+                if (at % STRETCH == 0) {
+                    keepsOn();
                 }
                 var bytes = memory().asSlice(at, Math.min(PAGE, size - at));
                 if (bytes.mismatch(MemorySegment.ofArray(zeros).asSlice(0, bytes.byteSize())) >= 0) {
@@ -525,23 +547,12 @@ public final class EventGuest extends InsideGuest {
         }
     }
 
+    /** Of a snapshot that was checked. */
     private EventState read(Path folder) throws IOException {
         try (var channel = FileChannel.open(folder.resolve(MEMORY_FILE))) {
-            if (channel.size() != memory().byteSize()) {
-                throw new GuestException("the snapshot is of a VM with %s of memory, and this one has %s"
-                        .formatted(Amounts.size(channel.size()), Amounts.size(memory().byteSize())));
-            }
             restoreMemory(channel);
         }
-        var state = EventState.read(folder.resolve(STATE_FILE));
-        var program = program().getClass().getName();
-        if (!state.program().equals(program)) {
-            throw new GuestException("the snapshot is of a program " + state.program() + ", not " + program);
-        }
-        if (state.ports().size() != ports.size()) {
-            throw new GuestException("the snapshot is of a VM with another number of disks");
-        }
-        return state;
+        return EventState.read(folder.resolve(STATE_FILE));
     }
 
     /** What is zero is left alone: a page that nobody touches takes no memory of the host. */

@@ -12,6 +12,7 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.io.UTFDataFormatException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -93,8 +94,15 @@ record EventState(String program, byte[] own, long[] timers, List<Port> ports, L
             while (in.readBoolean()) {
                 messages.add(bytes(in));
             }
+            if (in.read() >= 0) {
+                throw new GuestException("the snapshot is damaged: there is more than its state");
+            }
             return new EventState(program, own, timers, ports, messages);
-        } catch (EOFException | UTFDataFormatException | IllegalArgumentException e) {
+        } catch (NoSuchFileException e) {
+            throw new GuestException("the snapshot is of another kind of guest", e);
+        } catch (EOFException e) {
+            throw new GuestException("the snapshot is damaged: its state is cut off", e);
+        } catch (UTFDataFormatException | IllegalArgumentException e) {
             throw new GuestException("the snapshot is damaged: " + e.getMessage(), e);
         }
     }

@@ -14,8 +14,8 @@ import io.sidecore.conf.Placement;
 import io.sidecore.conf.VmSettings;
 import io.sidecore.devices.linux.OffHeap;
 import io.sidecore.devices.ring.RingQueue;
-import io.sidecore.runtime.transfer.VolumeFiles;
 import io.sidecore.runtime.vm.Messages;
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
@@ -25,6 +25,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
@@ -67,6 +68,9 @@ abstract class InsideGuest implements Guest {
     /** What must be done before it runs, and fails its start. */
     private @Nullable CompletableFuture<Void> begun;
 
+    /** Of a snapshot: what writes it, for as long as it reads the memory and the disks. */
+    private CompletableFuture<?> keeping = CompletableFuture.completedFuture(null);
+
     InsideGuest(GuestPlace place, VmSettings vm) {
         this.place = place;
         this.vm = vm;
@@ -78,6 +82,9 @@ abstract class InsideGuest implements Guest {
     }
 
     // --- what a kind of guest has to say
+
+    /** Refuses a snapshot that it cannot go on from, before anything is changed. */
+    abstract void check(Path snapshot) throws IOException;
 
     /** Makes what executes. The memory and the ports are there. */
     abstract void prepare();
@@ -135,19 +142,20 @@ abstract class InsideGuest implements Guest {
         return beginning;
     }
 
-    private void prepare(Optional<Path> snapshot) {
-        var why = killedFor;
-        if (why != null) {
-            throw new GuestException(why);
-        }
+    private void prepare(Optional<Path> snapshot) throws IOException {
+        refuseKilled();
         if (vm.disks().size() > VIFS) {
             throw new GuestException("it has " + vm.disks().size() + " disks, and may have " + VIFS);
         }
         var mapped = OffHeap.map(vm.guest().memoryBytes(), arena);
         OffHeap.noHugePages(mapped);
         memory = mapped;
-        snapshot.ifPresent(folder -> GuestDisks.restore(new VolumeFiles(place.host()), vm.disks(), folder));
-        var held = GuestDisks.attach(place.host().storage(), place.vm(), vm.disks());
+        if (snapshot.isPresent()) {
+            check(snapshot.get());
+            GuestDisks.restore(place, vm.disks(), snapshot.get(), watcher(), this::refuseKilled);
+            refuseKilled();
+        }
+        var held = GuestDisks.attach(place.host().storage(), place.vm(), vm.disks(), watcher());
         disks = held;
         var guestMemory = GuestMemory.of(mapped);
         var limits = place.host().settings().vif();
@@ -169,6 +177,13 @@ abstract class InsideGuest implements Guest {
             }
             // A guest that has only sent so far waits as well, without having looked: the first answer wakes it.
             ports.getLast().signalAnswers(true);
+        }
+    }
+
+    private void refuseKilled() {
+        var why = killedFor;
+        if (why != null) {
+            throw new GuestException(why);
         }
     }
 
@@ -265,7 +280,32 @@ abstract class InsideGuest implements Guest {
         return killedFor != null;
     }
 
+    /** Writes a snapshot, aside; given up if the guest ends, which nothing of it outlives. */
+    final synchronized CompletableFuture<Void> keep(Callable<Void> work) {
+        if (ending != null) {
+            return CompletableFuture.failedFuture(new GuestException(ending.cause()));
+        }
+        var kept = Aside.run(THREAD, work);
+        keeping = kept;
+        return kept;
+    }
+
+    /** Of a snapshot, now and then: it goes on, unless the guest has ended. */
+    final void keepsOn() {
+        synchronized (this) {
+            if (ending != null) {
+                throw new GuestException(ending.cause());
+            }
+        }
+        watcher().progressed();
+    }
+
+    private synchronized CompletableFuture<Void> kept() {
+        return keeping.handle((kept, failure) -> null);
+    }
+
     private void finish(Exit how, Watcher told) {
+        told.ending(how);
         var _ = release(how.cause()).whenComplete((released, failure) -> told.exited(how));
     }
 
@@ -290,9 +330,11 @@ abstract class InsideGuest implements Guest {
                             .toArray(CompletableFuture[]::new));
                 })
                 .thenCompose(over -> held == null ? CompletableFuture.<Void>completedFuture(null) : held.leave(why))
+                .thenCompose(over -> kept())
                 .whenComplete((left, failure) -> {
                     var ended = new ArrayList<CompletableFuture<?>>();
                     ended.add(halted);
+                    ended.add(kept());
                     rings.forEach(ring -> ended.add(ring.ended().toCompletableFuture()));
                     var _ = CompletableFuture.allOf(ended.toArray(CompletableFuture[]::new))
                             .thenRunAsync(

@@ -59,6 +59,11 @@ public final class ProgramGuest extends InsideGuest {
     }
 
     @Override
+    void check(Path snapshot) {
+        throw notBetweenEvents("restored");
+    }
+
+    @Override
     void prepare() {
         module.checkMemory(vm.guest().memoryBytes());
         module.compile();
@@ -82,9 +87,6 @@ public final class ProgramGuest extends InsideGuest {
 
     @Override
     CompletableFuture<Void> begin(Optional<Path> snapshot) {
-        if (snapshot.isPresent()) {
-            return CompletableFuture.failedFuture(notBetweenEvents("restored"));
-        }
         var begun = new CompletableFuture<Void>();
         var started = Thread.ofPlatform()
                 .daemon()

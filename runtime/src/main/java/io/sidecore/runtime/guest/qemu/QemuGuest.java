@@ -84,6 +84,7 @@ public final class QemuGuest implements Guest {
     private volatile boolean pausing;
 
     private volatile boolean running;
+    private volatile boolean kvm;
 
     /** Why QEMU has stopped it, or is about to. */
     private volatile String ioError = "";
@@ -127,8 +128,13 @@ public final class QemuGuest implements Guest {
         var accelerator = Accelerator.choose(settings.accelerator(), program);
         told.noted("accelerator", accelerator.sentence());
         prepareFolder();
-        snapshot.ifPresent(folder -> GuestDisks.restore(new VolumeFiles(place.host()), vm.disks(), folder));
-        var held = GuestDisks.attach(place.host().storage(), place.vm(), vm.disks());
+        if (snapshot.isPresent()) {
+            refuseOther(snapshot.get(), SavedMachine.version(program), accelerator.kvm());
+            GuestDisks.restore(place, vm.disks(), snapshot.get(), told, this::refuseKilled);
+            refuseKilled();
+        }
+        kvm = accelerator.kvm();
+        var held = GuestDisks.attach(place.host().storage(), place.vm(), vm.disks(), told);
         disks = held;
         serveDisks(held.held());
         var qmpSocket = keep(UnixListener.bind(place.folder().resolve(QemuCommand.QMP_SOCKET)));
@@ -169,6 +175,17 @@ public final class QemuGuest implements Guest {
             told.noted("warning", "there is no setpriv here: QEMU will outlive a host that is killed");
         }
         Thread.ofVirtual().name("sidecore-qemu-heartbeat").start(() -> beat(monitor, started));
+    }
+
+    private SavedMachine machine(String version, boolean byKvm) {
+        return SavedMachine.of(version, byKvm, settings, vm, place.host().storage());
+    }
+
+    private void refuseOther(Path snapshot, String version, boolean byKvm) throws IOException {
+        SavedMachine.read(snapshot).refuse(machine(version, byKvm));
+        if (!Files.isReadable(snapshot.resolve(STATE_FILE))) {
+            throw new GuestException("the snapshot is damaged: " + STATE_FILE + " is not there, or cannot be read");
+        }
     }
 
     private void refuseKilled() {
@@ -599,6 +616,8 @@ public final class QemuGuest implements Guest {
             try {
                 await(monitor.ask("stop"));
                 store(monitor, folder.resolve(STATE_FILE));
+                machine(SavedMachine.version(await(monitor.ask("query-version"))), kvm)
+                        .write(folder);
                 held.save(new VolumeFiles(place.host()), folder);
             } finally {
                 if (!wasPaused) {

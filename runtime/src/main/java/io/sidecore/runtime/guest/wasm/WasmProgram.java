@@ -121,6 +121,16 @@ public final class WasmProgram implements GuestProgram {
     }
 
     /**
+     * Refuses what another module gave.
+     *
+     * @throws ModuleException if it did
+     */
+    @Override
+    public void check(byte[] saved) {
+        SavedState.check(module, saved);
+    }
+
+    /**
      * Goes on from what {@link #save} gave, the memory being there already. What was saved is not trusted.
      *
      * @throws ModuleException if it was saved by another module, does not fit the VM's memory, or is damaged
