@@ -148,7 +148,7 @@ public final class InlineQueue {
     private boolean isLater(Request request, Store store) {
         try {
             return store.serve(request, completions) == null;
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
             // Whether the store has it nobody knows; so its memory, and its slot, stay the store's.
             LOG.atError()
                     .addKeyValue("volume", volume.name())

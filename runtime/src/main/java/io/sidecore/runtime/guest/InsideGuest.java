@@ -325,9 +325,11 @@ abstract class InsideGuest implements Guest {
                 .completeOnTimeout(null, patience().toMillis(), TimeUnit.MILLISECONDS)
                 .thenCompose(over -> {
                     inlines.forEach(InlineQueue::close);
+                    // Nor is a store that does not give back what it has.
                     return CompletableFuture.allOf(inlines.stream()
-                            .map(queue -> queue.ended().toCompletableFuture())
-                            .toArray(CompletableFuture[]::new));
+                                    .map(queue -> queue.ended().toCompletableFuture())
+                                    .toArray(CompletableFuture[]::new))
+                            .completeOnTimeout(null, patience().toMillis(), TimeUnit.MILLISECONDS);
                 })
                 .thenCompose(over -> held == null ? CompletableFuture.<Void>completedFuture(null) : held.leave(why))
                 .thenCompose(over -> kept())
@@ -336,6 +338,7 @@ abstract class InsideGuest implements Guest {
                     ended.add(halted);
                     ended.add(kept());
                     rings.forEach(ring -> ended.add(ring.ended().toCompletableFuture()));
+                    inlines.forEach(inline -> ended.add(inline.ended().toCompletableFuture()));
                     var _ = CompletableFuture.allOf(ended.toArray(CompletableFuture[]::new))
                             .thenRunAsync(
                                     this::letGo, task -> Thread.ofVirtual().start(task));

@@ -31,9 +31,6 @@ public final class ProgramGuest extends InsideGuest {
     /** Lines that were typed and that it has not read, at most. */
     private static final int LINES = 1_024;
 
-    /** Deep enough for programs that recurse, and only as much of it is used as they need. */
-    private static final long STACK_BYTES = 8 << 20;
-
     private final GuestSettings.Wasm settings;
     private final GuestModule module;
     private final Affinity affinity = Affinity.ofThisMachine();
@@ -91,7 +88,7 @@ public final class ProgramGuest extends InsideGuest {
         var started = Thread.ofPlatform()
                 .daemon()
                 .name("sidecore-program-" + place.vm())
-                .stackSize(STACK_BYTES)
+                .stackSize(WasiProgram.STACK_BYTES)
                 .unstarted(() -> run(begun));
         thread = started;
         started.start();

@@ -22,6 +22,7 @@ import run.endive.wasm.Parser;
 import run.endive.wasm.WasmEngineException;
 import run.endive.wasm.WasmModule;
 import run.endive.wasm.types.MemoryLimits;
+import run.endive.wasm.types.SectionId;
 
 /**
  * A WebAssembly module that can be a guest: parsed, checked, and compiled to bytecode when first started. All VMs of the same bytes share one, as long as any of them is there. For any thread.
@@ -52,7 +53,7 @@ public final class GuestModule {
         ModuleScan.check(wasm);
         WasmModule parsed;
         try {
-            parsed = Parser.builder().withCustomParsers(Map.of()).build().parse(() -> new ByteArrayInputStream(wasm));
+            parsed = parser().parse(() -> new ByteArrayInputStream(wasm));
             this.kind = ModuleCheck.check(parsed);
             this.start = parsed.startSection().map(s -> (int) s.startIndex()).orElse(-1);
             this.module = this.start < 0 ? parsed : withoutStart(parsed);
@@ -62,6 +63,15 @@ public final class GuestModule {
             throw new ModuleException("this WebAssembly module is not valid: " + text(e), e);
         }
         this.hash = hash;
+    }
+
+    /** Of all sections but custom ones: names and debugging information would be kept without being used. */
+    private static Parser parser() {
+        var parser = Parser.builder();
+        for (var section = SectionId.TYPE; section <= SectionId.TAG; section++) {
+            parser.includeSectionId(section);
+        }
+        return parser.build();
     }
 
     private static WasmModule withoutStart(WasmModule m) {
@@ -114,12 +124,9 @@ public final class GuestModule {
      * @throws ModuleException if it cannot be read, is none, or cannot be a guest; names the file
      */
     public static GuestModule read(Path file) {
-        try {
-            if (Files.size(file) > ModuleScan.MODULE_MAX) {
-                throw new ModuleException("the module has " + Files.size(file) + " bytes: at most "
-                        + ModuleScan.MODULE_MAX + " are taken");
-            }
-            return of(Files.readAllBytes(file));
+        try (var in = Files.newInputStream(file)) {
+            // What is not a file may go on for ever; one byte too many is refused.
+            return of(in.readNBytes(ModuleScan.MODULE_MAX + 1));
         } catch (IOException e) {
             throw new ModuleException(file + " cannot be read: " + text(e), e);
         } catch (ModuleException e) {

@@ -39,8 +39,12 @@ public final class WasiProgram {
         }
     }
 
+    /** Bytes of stack that its thread is to have: enough for programs that recurse, and only as much of it is used as they need. */
+    public static final long STACK_BYTES = 8 << 20;
+
     private final GuestModule module;
     private final LinearMemory memory;
+    private final CallStack stack = new CallStack(STACK_BYTES);
     private final ProgramWait waits;
     private final List<ImportFunction> imports;
 
@@ -63,8 +67,9 @@ public final class WasiProgram {
         this.module = module;
         this.memory = WasmInstance.memory(module, context.memory(), false);
         this.waits = new ProgramWait(context.vifs());
-        this.imports = new ArrayList<>(new SidecoreImports(context, memory, waits).functions(module));
-        imports.addAll(new WasiImports(context, memory, waits, streams, arguments, environment).functions(module));
+        this.imports = new ArrayList<>(new SidecoreImports(context, memory, stack, waits).functions(module));
+        imports.addAll(
+                new WasiImports(context, memory, stack, waits, streams, arguments, environment).functions(module));
     }
 
     /**
@@ -75,6 +80,7 @@ public final class WasiProgram {
      */
     public int run() {
         waits.begin();
+        stack.enter();
         try {
             WasmInstance.start(module, memory, imports).call(WasmInstance.function(module, "_start"), "_start");
             return 0;

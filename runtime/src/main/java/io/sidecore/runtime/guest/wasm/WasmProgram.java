@@ -11,6 +11,9 @@ import org.jspecify.annotations.Nullable;
  * <p>An event that is not to return, because it loops, is stopped by interrupting the thread that runs it. After a {@link WasmTrap} it takes no more events. For one thread at a time.
  */
 public final class WasmProgram implements GuestProgram {
+    /** Bytes of stack that its thread has at least. */
+    private static final long STACK_BYTES = 1 << 20;
+
     private final GuestModule module;
     private @Nullable SidecoreImports imports;
     private @Nullable WasmInstance instance;
@@ -61,7 +64,7 @@ public final class WasmProgram implements GuestProgram {
     @Override
     public void onStart(GuestContext context) {
         var memory = WasmInstance.memory(module, context.memory(), false);
-        imports = new SidecoreImports(context, memory, null);
+        imports = new SidecoreImports(context, memory, new CallStack(STACK_BYTES), null);
         instance = WasmInstance.start(module, memory, imports.functions(module));
         handle(context, "_initialize");
         handle(context, "on_start");
@@ -138,7 +141,7 @@ public final class WasmProgram implements GuestProgram {
     @Override
     public void onRestore(GuestContext context, byte[] saved) {
         var memory = WasmInstance.memory(module, context.memory(), true);
-        imports = new SidecoreImports(context, memory, null);
+        imports = new SidecoreImports(context, memory, new CallStack(STACK_BYTES), null);
         instance = WasmInstance.restore(module, memory, imports.functions(module), saved);
     }
 
