@@ -47,8 +47,10 @@ public final class Spawner implements AutoCloseable {
     /** Kills a process and all that it has started, where it was a script. It may have ended: those are killed then. */
     public static void kill(Process process) {
         ProcessGroup.kill(process.pid());
-        // Before it has a group of its own, too.
-        process.destroyForcibly();
+        // Before it has a group of its own, too. What one that has ended said last can still be read.
+        if (process.isAlive()) {
+            process.destroyForcibly();
+        }
     }
 
     /** Whether a process ends with a host that is killed. */

@@ -22,6 +22,7 @@ import java.io.IOException;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
+import java.nio.channels.FileChannel;
 import java.nio.channels.ReadableByteChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.channels.WritableByteChannel;
@@ -91,6 +92,9 @@ public final class QemuGuest implements Guest {
 
     /** Why QEMU has stopped it, or is about to. */
     private volatile String ioError = "";
+
+    /** The machine's state as it was saved last, unless it has moved since. */
+    private volatile @Nullable FileChannel saved;
 
     /** Told of by one thread only. */
     private long resets;
@@ -255,6 +259,12 @@ public final class QemuGuest implements Guest {
         });
     }
 
+    private void dismiss(AutoCloseable resource) {
+        synchronized (resources) {
+            resources.remove(resource);
+        }
+    }
+
     private <T extends AutoCloseable> T keep(T resource) {
         synchronized (resources) {
             resources.push(resource);
@@ -416,6 +426,7 @@ public final class QemuGuest implements Guest {
                 }
             }
             case "RESUME" -> {
+                forgetSaved();
                 if (running && !pausing) {
                     watcher().resumed("QEMU has resumed it");
                 }
@@ -657,7 +668,7 @@ public final class QemuGuest implements Guest {
             pausing = true;
             try {
                 await(monitor.ask("stop"));
-                store(monitor, folder.resolve(STATE_FILE));
+                saveMachine(monitor, folder.resolve(STATE_FILE));
                 held.save(new VolumeFiles(place.host()), folder);
             } finally {
                 if (!wasPaused) {
@@ -669,21 +680,46 @@ public final class QemuGuest implements Guest {
         });
     }
 
-    private void store(Qmp monitor, Path file) throws Exception {
-        // With the run it ends, too: a QEMU that has died does not call.
-        try (var socket = keep(UnixListener.bind(place.folder().resolve(MIGRATION_SOCKET)))) {
-            await(monitor.ask("migrate-set-parameters", Map.of("max-bandwidth", Long.MAX_VALUE / 2)));
-            await(monitor.ask("migrate", Map.of("uri", "unix:" + MIGRATION_SOCKET)));
-            try (var from = socket.acceptOne();
-                    var to = Files.newByteChannel(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-                copy(from, to);
-            } finally {
-                synchronized (resources) {
-                    resources.remove(socket);
-                }
+    /** QEMU sends a machine's state once, and again after it has moved; until then it is what was saved before. */
+    private void saveMachine(Qmp monitor, Path file) throws Exception {
+        var before = saved;
+        if (before == null) {
+            store(monitor, file);
+            saved = keep(FileChannel.open(file, StandardOpenOption.READ));
+        } else {
+            try (var to = Files.newByteChannel(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+                copy(before.position(0), to);
             }
         }
-        awaitMigration(monitor);
+    }
+
+    /** It moves again. */
+    private void forgetSaved() {
+        var before = saved;
+        if (before != null) {
+            saved = null;
+            dismiss(before);
+            close(before);
+        }
+    }
+
+    private void store(Qmp monitor, Path file) throws Exception {
+        // With the run it ends, too: a QEMU that has died does not call.
+        var socket = keep(UnixListener.bind(place.folder().resolve(MIGRATION_SOCKET)));
+        try (socket) {
+            await(monitor.ask("migrate-set-parameters", Map.of("max-bandwidth", Long.MAX_VALUE / 2)));
+            await(monitor.ask("migrate", Map.of("uri", "unix:" + MIGRATION_SOCKET)));
+            var copied = Aside.run("sidecore-qemu-state", () -> {
+                try (var from = socket.acceptOne();
+                        var to = Files.newByteChannel(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+                    copy(from, to);
+                }
+                return null;
+            });
+            awaitMigration(monitor, copied);
+        } finally {
+            dismiss(socket);
+        }
     }
 
     private void load(Qmp monitor, Path folder) throws Exception {
@@ -696,7 +732,7 @@ public final class QemuGuest implements Guest {
         } finally {
             Files.deleteIfExists(socket);
         }
-        awaitMigration(monitor);
+        awaitMigration(monitor, CompletableFuture.completedFuture(null));
     }
 
     private static void copy(ReadableByteChannel from, WritableByteChannel to) throws IOException {
@@ -708,18 +744,37 @@ public final class QemuGuest implements Guest {
         }
     }
 
-    private static void awaitMigration(Qmp monitor) throws InterruptedException {
-        while (true) {
+    /**
+     * Waits as long as it gets on.
+     *
+     * @param copied what goes on beside it, and tells more of an error than QEMU can
+     */
+    private void awaitMigration(Qmp monitor, CompletableFuture<?> copied) throws InterruptedException {
+        var atMost = settings.hangTimeout();
+        var progress = "";
+        for (var since = System.nanoTime(); System.nanoTime() - since < atMost.toNanos(); Thread.sleep(20)) {
+            if (copied.isCompletedExceptionally()) {
+                await(copied);
+            }
             var migration = await(monitor.ask("query-migrate"));
-            switch (migration.path("status").asText()) {
-                case "completed" -> {
-                    return;
-                }
-                case "failed", "cancelled" ->
-                    throw new GuestException("QEMU could not save or load the machine: "
-                            + migration.path("error-desc").asText("it does not say why"));
-                default -> Thread.sleep(20);
+            var status = migration.path("status").asText();
+            if (status.equals("completed") && copied.isDone()) {
+                return;
+            }
+            if (status.equals("failed") || status.equals("cancelled")) {
+                throw new GuestException("QEMU could not save or load the machine: "
+                        + migration.path("error-desc").asText("it does not say why"));
+            }
+            var now = status
+                    + copied.isDone()
+                    + migration.path("ram").path("transferred").asLong();
+            if (!now.equals(progress)) {
+                progress = now;
+                since = System.nanoTime();
             }
         }
+        await(monitor.ask("migrate_cancel"));
+        throw new GuestException(
+                "QEMU has not got on with saving or loading the machine for " + Amounts.duration(atMost));
     }
 }

@@ -94,8 +94,8 @@ class AcceleratorTest {
     /** It is the host's as every other is: it ends with the host, and what a terminal says is not for it. */
     @Test
     void aTrialWorksInTheFolderOfItsRunInASessionOfItsOwnAndLeavesNothingThere() throws Exception {
-        var program =
-                program("cut -d ' ' -f 1,6 /proc/$$/stat >session; cat qemu.pid >noted; ls trial.elf >kernel; exit 85");
+        var program = program(
+                "cut -d ' ' -f 1,6 /proc/$$/stat >session; until [ -s qemu.pid ]; do :; done; cat qemu.pid >noted; ls trial.elf >kernel; exit 85");
 
         assertThat(auto(program).kvm()).isTrue();
 
