@@ -98,7 +98,7 @@ public final class ProgramGuest extends InsideGuest {
     private void run(CompletableFuture<Void> begun) {
         threadId = affinity.currentThreadId();
         affinity.pinThread(0, cores).ifPresent(why -> watcher().noted("warning", "it is not pinned: " + why));
-        affinity.nice(Nice.of(vm.weight())).ifPresent(why -> watcher().noted("warning", "it has no weight: " + why));
+        affinity.nice(0, Nice.of(vm.weight())).ifPresent(why -> watcher().noted("warning", "it has no weight: " + why));
         begun.complete(null);
         Exit how;
         try {
