@@ -153,7 +153,7 @@ class RestoredVmTest {
         STATE_CUT("its state is cut off") {
             @Override
             void make(Path snapshot) throws IOException {
-                truncate(snapshot.resolve("program.state"), 700);
+                truncate(snapshot.resolve("program.state"), 300);
             }
         },
         STATE_MISSING("of another kind of guest") {
