@@ -246,10 +246,10 @@ public final class VcpuThreads implements AutoCloseable {
         synchronized (lock) {
             if (!vcpu.removed) {
                 scheduler.urge(vcpu, System.nanoTime());
+                passOn();
             }
         }
         wake(vcpu);
-        wakeOne();
     }
 
     private void push(Vcpu vcpu) {

@@ -36,13 +36,16 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Guests of events and those who manage them: what a snapshot keeps of what was to be told, and what does not wait for the guest. */
+@Timeout(value = 3, unit = TimeUnit.MINUTES)
 class EventGuestTest {
     private static final InterposerSettings HANGS =
             new InterposerSettings.FaultPlan(1, 0, Duration.ZERO, 0, InterposerSettings.Errno.EIO, 1);
