@@ -275,6 +275,18 @@ class WasmProgramTest {
         assertThat(host.exit).isEqualTo(-1);
     }
 
+    @Test
+    void twoTablesGrowWithinOneBound() {
+        var text = ModuleText.withMemory().table(1, 10_000_000).table(1, 10_000_000);
+        var exit = text.imported("sidecore", "exit", "i>");
+        var full = text.exported(
+                "on_start",
+                ">",
+                "D0 70" + i32(60_000) + "FC 0F 00 1A" + "D0 70" + i32(10_000) + "FC 0F 01" + call(exit));
+        started(full);
+        assertThat(host.exit).isEqualTo(-1);
+    }
+
     // --- interrupts
 
     private void runsUntilInterrupted(ModuleText text) throws Exception {
