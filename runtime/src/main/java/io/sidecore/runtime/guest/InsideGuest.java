@@ -17,6 +17,7 @@ import io.sidecore.runtime.transfer.VolumeFiles;
 import io.sidecore.runtime.vm.Messages;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -41,6 +42,10 @@ abstract class InsideGuest implements Guest {
 
     private static final int VIFS = 64;
 
+    /** For who sees on his terminal what he typed. */
+    private static final byte[] LOST =
+            "[lost: the guest has not read what was typed before]\n".getBytes(StandardCharsets.US_ASCII);
+
     private static final Logger LOG = LoggerFactory.getLogger(InsideGuest.class);
 
     final GuestPlace place;
@@ -64,11 +69,15 @@ abstract class InsideGuest implements Guest {
     InsideGuest(GuestPlace place, VmSettings vm) {
         this.place = place;
         this.vm = vm;
-        this.line = new LineDiscipline(place.console(), typed -> {
-            if (!sent(typed)) {
-                LOG.debug("VM {}: a line that was typed is lost: the guest does not read", place.vm());
+        this.line = new LineDiscipline(place.console(), whole -> {
+            if (!typed(whole)) {
+                line().print(LOST, 0, LOST.length);
             }
         });
+    }
+
+    private LineDiscipline line() {
+        return line;
     }
 
     // --- what a kind of guest has to say
@@ -82,8 +91,13 @@ abstract class InsideGuest implements Guest {
     /** The VIF of this number has answers, or room again. Any thread; must not wait. */
     abstract void woken(int vif);
 
-    /** A line was typed, or a message sent; false if it is not taken. Any thread; must not wait. */
-    abstract boolean sent(byte[] message);
+    /** A line was typed; false if it is not taken. Any thread; must not wait. */
+    abstract boolean typed(byte[] line);
+
+    /** A message was sent; false if it is not taken, which it is by programs of events only. Any thread; must not wait. */
+    boolean sent(byte[] message) {
+        return false;
+    }
 
     /** Executes nothing more; completed when that is certain. */
     abstract CompletionStage<?> halt();

@@ -12,7 +12,13 @@ import java.util.HexFormat;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.objectweb.asm.MethodTooLargeException;
 import run.endive.compiler.InterpreterFallback;
@@ -40,6 +46,10 @@ public final class GuestModule {
     }
 
     private static final int TEXT_MAX = 200;
+    /** Modules that are compiled at a time, on all of a host. */
+    private static final int COMPILING = 2;
+
+    private static final ThreadPoolExecutor COMPILERS = compilers();
     /** By their hashes; guarded by itself. */
     private static final Map<String, WeakReference<GuestModule>> SHARED = new HashMap<>();
 
@@ -54,9 +64,8 @@ public final class GuestModule {
     private final int start;
     private @Nullable Function<Instance, Machine> machines;
 
-    private GuestModule(String hash, byte[] wasm) {
-        heap = ModuleScan.check(wasm);
-        checkHeap(wasm.length, heap);
+    private GuestModule(String hash, byte[] wasm, long heap) {
+        this.heap = heap;
         WasmModule parsed;
         try {
             parsed = parser().parse(() -> new ByteArrayInputStream(wasm));
@@ -146,7 +155,9 @@ public final class GuestModule {
                 return shared;
             }
             SHARED.values().removeIf(reference -> reference.get() == null);
-            var module = new GuestModule(hash, wasm);
+            var heap = ModuleScan.check(wasm);
+            checkHeap(wasm.length, heap);
+            var module = aside(() -> new GuestModule(hash, wasm, heap));
             SHARED.put(hash, new WeakReference<>(module));
             return module;
         }
@@ -256,22 +267,51 @@ public final class GuestModule {
     synchronized Function<Instance, Machine> machines() {
         var compiled = machines;
         if (compiled == null) {
-            try {
-                compiled = MachineFactoryCompiler.builder(module)
-                        .withInterpreterFallback(InterpreterFallback.FAIL)
-                        .compile();
-            } catch (WasmEngineException e) {
-                throw new ModuleException(
-                        e.getCause() instanceof MethodTooLargeException large
-                                ? "function " + large.getMethodName().replace("func_", "")
-                                        + " of the module is too large to be compiled (64 KiB of bytecode at most): split it"
-                                : "this WebAssembly module cannot be compiled: " + text(e),
-                        e);
-            } catch (RuntimeException | LinkageError | StackOverflowError | AssertionError e) {
-                throw new ModuleException("this WebAssembly module cannot be compiled: " + text(e), e);
-            }
+            compiled = aside(this::compiled);
             machines = compiled;
         }
         return compiled;
+    }
+
+    private Function<Instance, Machine> compiled() {
+        try {
+            return MachineFactoryCompiler.builder(module)
+                    .withInterpreterFallback(InterpreterFallback.FAIL)
+                    .compile();
+        } catch (WasmEngineException e) {
+            throw new ModuleException(
+                    e.getCause() instanceof MethodTooLargeException large
+                            ? "function " + large.getMethodName().replace("func_", "")
+                                    + " of the module is too large to be compiled (64 KiB of bytecode at most): split it"
+                            : "this WebAssembly module cannot be compiled: " + text(e),
+                    e);
+        } catch (RuntimeException | LinkageError | StackOverflowError | AssertionError e) {
+            throw new ModuleException("this WebAssembly module cannot be compiled: " + text(e), e);
+        }
+    }
+
+    /** Done on a thread that reads and compiles: it takes seconds of a processor, and there are as few threads that carry virtual ones as there are processors. */
+    private static <T> T aside(Supplier<T> work) {
+        try {
+            return CompletableFuture.supplyAsync(work, COMPILERS).join();
+        } catch (CompletionException e) {
+            switch (e.getCause()) {
+                case RuntimeException known -> throw known;
+                case Error error -> throw error;
+                case null, default -> throw e;
+            }
+        }
+    }
+
+    private static ThreadPoolExecutor compilers() {
+        var threads = new ThreadPoolExecutor(
+                COMPILING,
+                COMPILING,
+                10,
+                TimeUnit.SECONDS,
+                new LinkedBlockingQueue<>(),
+                Thread.ofPlatform().daemon().name("sidecore-wasm-compiler-", 0).factory());
+        threads.allowCoreThreadTimeOut(true);
+        return threads;
     }
 }

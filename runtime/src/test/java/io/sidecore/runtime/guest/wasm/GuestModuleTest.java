@@ -227,6 +227,16 @@ class GuestModuleTest {
     }
 
     @Test
+    void modulesAreCompiledOnThreadsOfTheirOwn() {
+        var large = events().exported("f", ">", "41 00" + "41 01 6A".repeat(40_000) + "1A")
+                .module();
+        assertThatThrownBy(large::compile)
+                .satisfies(e -> assertThat(e.getStackTrace())
+                        .noneMatch(
+                                frame -> frame.getClassName().equals(getClass().getName())));
+    }
+
+    @Test
     void functionsHaveABoundedNumberOfResults() {
         refused(events().exported("f", ">" + "i".repeat(17), "").bytes(), "17 results", "at most 16");
     }
