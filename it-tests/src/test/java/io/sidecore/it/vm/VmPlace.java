@@ -109,6 +109,18 @@ final class VmPlace implements AutoCloseable {
                 stopTimeout);
     }
 
+    static VmSettings capped(VmSettings settings, double cap) {
+        return new VmSettings(
+                settings.guest(),
+                settings.disks(),
+                settings.autostart(),
+                settings.weight(),
+                OptionalDouble.of(cap),
+                settings.restart(),
+                settings.startTimeout(),
+                settings.stopTimeout());
+    }
+
     VmHandle java(String name, Supplier<GuestProgram> program, Disk... disks) {
         return host.vms().create(name, settings(java(Duration.ofSeconds(30)), disks), program);
     }

@@ -218,6 +218,11 @@ public final class EventGuest extends InsideGuest {
     }
 
     @Override
+    boolean typed(byte[] line) {
+        return sent(line);
+    }
+
+    @Override
     boolean sent(byte[] message) {
         if (messageCount.incrementAndGet() > MESSAGES) {
             messageCount.decrementAndGet();

@@ -18,6 +18,7 @@ import io.sidecore.runtime.vm.Messages;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -45,6 +46,10 @@ abstract class InsideGuest implements Guest {
 
     /** How long {@link #halt()} is waited for once it is killed: what it holds is to be free before it is given up. */
     private static final Duration KILL_PATIENCE = VirtualMachine.KILL_TIMEOUT.dividedBy(2);
+
+    /** For who sees on his terminal what he typed. */
+    private static final byte[] LOST =
+            "[lost: the guest has not read what was typed before]\n".getBytes(StandardCharsets.US_ASCII);
 
     private static final Logger LOG = LoggerFactory.getLogger(InsideGuest.class);
 
@@ -74,11 +79,15 @@ abstract class InsideGuest implements Guest {
     InsideGuest(GuestPlace place, VmSettings vm) {
         this.place = place;
         this.vm = vm;
-        this.line = new LineDiscipline(place.console(), typed -> {
-            if (!sent(typed)) {
-                LOG.debug("VM {}: a line that was typed is lost: the guest does not read", place.vm());
+        this.line = new LineDiscipline(place.console(), whole -> {
+            if (!typed(whole)) {
+                line().print(LOST, 0, LOST.length);
             }
         });
+    }
+
+    private LineDiscipline line() {
+        return line;
     }
 
     // --- what a kind of guest has to say
@@ -95,8 +104,13 @@ abstract class InsideGuest implements Guest {
     /** The VIF of this number has answers, or room again. Any thread; must not wait. */
     abstract void woken(int vif);
 
-    /** A line was typed, or a message sent; false if it is not taken. Any thread; must not wait. */
-    abstract boolean sent(byte[] message);
+    /** A line was typed; false if it is not taken. Any thread; must not wait. */
+    abstract boolean typed(byte[] line);
+
+    /** A message was sent; false if it is not taken, which it is by programs of events only. Any thread; must not wait. */
+    boolean sent(byte[] message) {
+        return false;
+    }
 
     /** Executes nothing more; completed when that is certain. */
     abstract CompletionStage<?> halt();

@@ -10,7 +10,6 @@ import io.sidecore.runtime.guest.wasm.WasmTrap;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
-import java.io.OutputStream;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -62,24 +61,16 @@ public final class ProgramGuest extends InsideGuest {
 
     @Override
     void prepare() {
-        module.checkMemory(vm.guest().memoryBytes());
-        module.compile();
+        if (vm.cap().isPresent()) {
+            throw new GuestException(
+                    "a program of WASI (_start) cannot be capped, since the kernel schedules it; give it less weight");
+        }
         var context = new ProgramContext();
-        var output = new OutputStream() {
-            @Override
-            public void write(int b) {
-                write(new byte[] {(byte) b}, 0, 1);
-            }
-
-            @Override
-            public void write(byte[] bytes, int offset, int length) {
-                context.print(bytes, offset, length);
-            }
-        };
         var arguments = new ArrayList<String>();
         arguments.add(place.vm());
         arguments.addAll(settings.arguments());
-        program = new WasiProgram(module, context, new WasiProgram.Streams(typed, output, output), arguments, Map.of());
+        program = new WasiProgram(module, context, WasiProgram.Streams.console(context, typed), arguments, Map.of());
+        module.compile();
     }
 
     @Override
@@ -131,8 +122,8 @@ public final class ProgramGuest extends InsideGuest {
     }
 
     @Override
-    boolean sent(byte[] message) {
-        return typed.add(message);
+    boolean typed(byte[] line) {
+        return typed.add(line);
     }
 
     /** Its input ends; what it makes of that is its own affair. */

@@ -160,7 +160,9 @@ final class SavedState {
         if (size < table.size() || size > table.limits().max() || size > from.remaining() / Integer.BYTES) {
             throw damaged("table " + number + " cannot have " + size + " entries");
         }
-        table.grow(size - table.size(), Value.REF_NULL_VALUE, instance);
+        if (table.grow(size - table.size(), Value.REF_NULL_VALUE, instance) < 0) {
+            throw damaged("its tables have too many entries");
+        }
         for (var i = 0; i < size; i++) {
             table.setRef(i, reference(from.getInt()), instance);
         }

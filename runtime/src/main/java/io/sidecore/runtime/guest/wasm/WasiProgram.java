@@ -22,8 +22,8 @@ public final class WasiProgram {
      * @param error what it writes about its mistakes
      */
     public record Streams(InputStream in, OutputStream out, OutputStream error) {
-        /** Nothing to read, and its VM's console for what it writes. */
-        public static Streams console(GuestContext context) {
+        /** Its VM's console for what it writes. */
+        public static Streams console(GuestContext context, InputStream in) {
             var console = new OutputStream() {
                 @Override
                 public void write(int b) {
@@ -35,7 +35,7 @@ public final class WasiProgram {
                     context.print(bytes, offset, length);
                 }
             };
-            return new Streams(InputStream.nullInputStream(), console, console);
+            return new Streams(in, console, console);
         }
     }
 

@@ -221,7 +221,6 @@ class WasmProgramTest {
         assertThat(host.exit).isEqualTo(-1);
         guest.onTimer(host, 3);
         assertThat(host.exit).isEqualTo(1);
-        assertThat(guest.memoryBytes()).isEqualTo(4L * PAGE);
         guest.onTimer(host, 1);
         assertThat(host.exit).isEqualTo(-1);
     }
@@ -272,6 +271,18 @@ class WasmProgramTest {
         var text = ModuleText.withMemory().table(1, 10_000_000);
         var exit = text.imported("sidecore", "exit", "i>");
         started(text.exported("on_start", ">", "D0 70" + i32(9_000_000) + "FC 0F 00" + call(exit)));
+        assertThat(host.exit).isEqualTo(-1);
+    }
+
+    @Test
+    void twoTablesGrowWithinOneBound() {
+        var text = ModuleText.withMemory().table(1, 10_000_000).table(1, 10_000_000);
+        var exit = text.imported("sidecore", "exit", "i>");
+        var full = text.exported(
+                "on_start",
+                ">",
+                "D0 70" + i32(60_000) + "FC 0F 00 1A" + "D0 70" + i32(10_000) + "FC 0F 01" + call(exit));
+        started(full);
         assertThat(host.exit).isEqualTo(-1);
     }
 
