@@ -293,7 +293,8 @@ class RestoredVmTest {
     void aRestoreThatIsGivenUpEndsSoonAndTheHistorySaysWhatBecameOfTheDisk() throws Exception {
         var vm = kept(java("web", Idle::new));
         slow.gate = new CountDownLatch(1);
-        var restored = Aside.run("test", Executors.callable(() -> place.host.vms().restore("web", "one", "back")));
+        var restored =
+                Aside.run("test", Executors.callable(() -> place.host.vms().restore("web", "one", "back")));
         slow.asked.await();
 
         var killed = vm.kill("changed my mind");
