@@ -13,6 +13,7 @@ import io.sidecore.conf.GuestSettings;
 import io.sidecore.conf.Settings;
 import io.sidecore.conf.VmSettings;
 import io.sidecore.conf.VmSettings.Restart;
+import io.sidecore.runtime.guest.Aside;
 import io.sidecore.runtime.vm.VmHistory;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -27,6 +28,7 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executors;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.Behavior;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
@@ -105,7 +107,8 @@ class VirtualMachinesTest {
             ((Command.Forget) command).replyTo().tell(well());
         };
 
-        assertThat(CompletableFuture.runAsync(() -> vms.delete("gone"))).succeedsWithin(PATIENCE);
+        assertThat(Aside.run("test", Executors.callable(() -> vms.delete("gone"))))
+                .succeedsWithin(PATIENCE);
 
         assertThat(vms.vms()).containsOnlyKeys("web");
     }
@@ -121,7 +124,7 @@ class VirtualMachinesTest {
         vms.create("web", JAVA, () -> context -> {});
         var asked = new CompletableFuture<Command.Snapshot>();
         told = command -> asked.complete((Command.Snapshot) command);
-        var first = CompletableFuture.runAsync(() -> vms.snapshot("web", "one", "to keep"));
+        var first = Aside.run("test", Executors.callable(() -> vms.snapshot("web", "one", "to keep")));
         assertThat(asked).succeedsWithin(PATIENCE);
         assertThat(asked.join().folder())
                 .isEqualTo(snapshots().resolve("one.part"))

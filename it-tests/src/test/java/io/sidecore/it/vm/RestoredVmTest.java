@@ -18,6 +18,7 @@ import io.sidecore.conf.Placement;
 import io.sidecore.conf.VmSettings;
 import io.sidecore.runtime.HostException;
 import io.sidecore.runtime.VmHandle;
+import io.sidecore.runtime.guest.Aside;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -29,8 +30,8 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executors;
 import java.util.function.Supplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -292,7 +293,8 @@ class RestoredVmTest {
     void aRestoreThatIsGivenUpEndsSoonAndTheHistorySaysWhatBecameOfTheDisk() throws Exception {
         var vm = kept(java("web", Idle::new));
         slow.gate = new CountDownLatch(1);
-        var restored = CompletableFuture.runAsync(() -> place.host.vms().restore("web", "one", "back"));
+        var restored =
+                Aside.run("test", Executors.callable(() -> place.host.vms().restore("web", "one", "back")));
         slow.asked.await();
 
         var killed = vm.kill("changed my mind");
@@ -312,7 +314,7 @@ class RestoredVmTest {
         var vm = java("web", Idle::new);
         done(vm.start("wanted"));
         slow.gate = new CountDownLatch(1);
-        var taken = CompletableFuture.runAsync(() -> place.host.vms().snapshot("web", "one", "to keep"));
+        var taken = Aside.run("test", Executors.callable(() -> place.host.vms().snapshot("web", "one", "to keep")));
         slow.asked.await();
 
         var killed = vm.kill("changed my mind");

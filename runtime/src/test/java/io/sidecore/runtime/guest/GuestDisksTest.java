@@ -168,11 +168,14 @@ class GuestDisksTest {
         kept();
         var other = host.storage().attach("vm/other/b", disk("b"));
 
-        assertThatThrownBy(this::restore).isInstanceOf(GuestException.class);
+        try {
+            assertThatThrownBy(this::restore).isInstanceOf(GuestException.class);
+        } finally {
+            host.storage().leave(other.vif().id(), "enough").join();
+        }
 
         assertThat(notes).isEmpty();
         assertThat(held("a")).containsExactly(2);
-        host.storage().leave(other.vif().id(), "enough").join();
     }
 
     @Test
