@@ -25,7 +25,7 @@ public sealed interface GuestSettings {
      * @param accelerator how its instructions are executed
      * @param screen whether it has a display adapter, whose screen can be photographed
      * @param vnc where its screen is served; empty: nowhere
-     * @param program QEMU: a name that is looked for on the path, or a path
+     * @param program QEMU: a name that is looked for on the path, or an absolute path
      * @param arguments further ones for QEMU, behind all others
      * @param hangTimeout how long QEMU may not answer before it is given up
      */

@@ -169,14 +169,17 @@ final class VmReader {
                 section.at("accelerator").or("auto").choice(ACCELERATORS, Accelerator.AUTO),
                 section.at("screen").or(false).yes() || vnc.isPresent(),
                 vnc.isPresent() ? vnc.text("HOST:PORT or unix:PATH", text -> vnc(text)) : Optional.empty(),
-                section.at("program")
-                        .or("qemu-system-x86_64")
-                        .text("a name or a path", Function.identity())
-                        .orElse(""),
+                program(section.at("program").or("qemu-system-x86_64")).orElse(""),
                 section.at("arguments").or(List.of()).elements().stream()
                         .flatMap(argument -> argument.text("a text", Function.identity()).stream())
                         .toList(),
                 section.at("hang-timeout").or("30 s").duration("1 s", "24 h"));
+    }
+
+    private Optional<String> program(Setting program) {
+        return program.text("a name or a path", Function.identity())
+                .flatMap(named ->
+                        named.contains("/") ? program.path(dataDirectory).map(Path::toString) : Optional.of(named));
     }
 
     private ListenAddress vnc(String text) {

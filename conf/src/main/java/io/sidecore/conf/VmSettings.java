@@ -47,9 +47,9 @@ public record VmSettings(
      * What happens when a VM ends by itself.
      *
      * @param policy when it is started again
-     * @param delay how long after its end; doubled with every failure in a row
+     * @param delay how long after its end; doubled with every restart in a row
      * @param maxDelay the longest delay
-     * @param limit starts in a row, at most; a VM that ran for longer than maxDelay begins anew
+     * @param limit restarts in a row, at most; a VM that ran for longer than maxDelay begins anew
      */
     public record Restart(RestartPolicy policy, Duration delay, Duration maxDelay, int limit) {
         /** Never. */

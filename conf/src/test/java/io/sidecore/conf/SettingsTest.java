@@ -279,6 +279,21 @@ class SettingsTest {
     }
 
     @Test
+    void theProgramOfAQemuIsRelativeToTheFileThatNamesItUnlessItIsAName() throws IOException {
+        Path file = Files.writeString(folder.resolve("host.conf"), """
+                sidecore.vms {
+                  relative.guest { type = qemu, program = tools/qemu }
+                  absolute.guest { type = qemu, program = /opt/qemu }
+                  name.guest { type = qemu, program = qemu }
+                }
+                """);
+
+        assertThat(Settings.load(file).vms())
+                .extractingFromEntries(vm -> ((GuestSettings.Qemu) vm.getValue().guest()).program())
+                .containsExactlyInAnyOrder(folder.resolve("tools/qemu").toString(), "/opt/qemu", "qemu");
+    }
+
+    @Test
     void aFileMayIncludeOthersAndSubstitute() throws IOException {
         Files.writeString(folder.resolve("disks.conf"), "sidecore.volumes.a { size = ${size}, store.type = memory }");
         Path file = Files.writeString(folder.resolve("host.conf"), "size = 2 MiB\ninclude \"disks.conf\"");

@@ -2,6 +2,7 @@ package io.sidecore.runtime;
 
 import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.vif.GuestEnd;
+import io.sidecore.actors.vif.InlineQueue;
 import io.sidecore.actors.vif.Interposer;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.VirtualInterface.Command;
@@ -137,6 +138,11 @@ public final class VifHandle {
             end.close("VIF " + id + " has ended");
             return null;
         });
+    }
+
+    /** Brings a queue that a guest inside this process serves itself: its counts are the VIF's until it has ended, and afterwards. */
+    public void enlist(InlineQueue queue) {
+        actor.tell(new Command.Enlist(queue));
     }
 
     /** May take as long as requests in flight may. */

@@ -23,6 +23,7 @@ import io.sidecore.runtime.vm.Messages;
 import io.sidecore.runtime.vm.VmHistory;
 import java.io.IOException;
 import java.lang.reflect.InvocationTargetException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -32,10 +33,12 @@ import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
@@ -66,6 +69,13 @@ public final class VirtualMachines {
     /** How the folder of a snapshot ends that is not complete. */
     private static final String PART = ".part";
 
+    /** In which a VM is something that ends with its host. */
+    private static final Set<VirtualMachine.State> ALIVE = EnumSet.of(
+            VirtualMachine.State.STARTING,
+            VirtualMachine.State.RUNNING,
+            VirtualMachine.State.PAUSED,
+            VirtualMachine.State.STOPPING);
+
     private static final FileAttribute<?> PRIVATE =
             PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
 
@@ -86,6 +96,9 @@ public final class VirtualMachines {
     private final Map<String, VmHandle> all = new ConcurrentSkipListMap<>();
     /** What QEMU ran last, by VM: who wants to see a screen asks it. */
     private final Map<String, QemuGuest> machines = new ConcurrentHashMap<>();
+
+    /** Guards what is made when a guest first needs it. Actors take it, so who holds it waits for no actor; the monitor of this object is for callers from outside. */
+    private final Object shared = new Object();
 
     private @Nullable Spawner spawner;
     private EventGuest.@Nullable Floor floor;
@@ -135,6 +148,8 @@ public final class VirtualMachines {
             }
         }
         var history = new VmHistory(folder.resolve(name), name, run, InstantSource.system(), historian);
+        tellOfTheHostsEnd(history);
+        clearParts(name);
         var console = new Console();
         var messages = new Messages();
         var definition = new VirtualMachine.Definition(
@@ -148,6 +163,19 @@ public final class VirtualMachines {
                 settings.guest().type());
         events.add("vm", name, "created", settings.guest().type());
         return handle;
+    }
+
+    /** A host that was killed has not said what became of those that ran. */
+    private static void tellOfTheHostsEnd(VmHistory history) {
+        var entries = history.account().entries();
+        var state = entries.isEmpty() ? "" : entries.getLast().to();
+        if (ALIVE.stream().anyMatch(alive -> alive.word().equals(state))) {
+            history.add(
+                    VirtualMachine.State.FAILED.word(),
+                    state,
+                    VirtualMachine.State.FAILED.word(),
+                    "the host ended while it was " + state);
+        }
     }
 
     private History told(String name, VmHistory history) {
@@ -189,11 +217,13 @@ public final class VirtualMachines {
     }
 
     /** Its thread is there for those hosts only that need one. */
-    private synchronized Spawner spawner() {
-        if (spawner == null) {
-            spawner = new Spawner();
+    private Spawner spawner() {
+        synchronized (shared) {
+            if (spawner == null) {
+                spawner = new Spawner();
+            }
+            return spawner;
         }
-        return spawner;
     }
 
     /** A module is read anew for each run: what it is then decides what runs it. */
@@ -234,15 +264,20 @@ public final class VirtualMachines {
     }
 
     /** Its threads are there for those hosts only that need them. */
-    private synchronized EventGuest.Floor floor() {
-        if (floor == null) {
-            var timers = new ScheduledThreadPoolExecutor(
-                    1,
-                    Thread.ofPlatform().daemon().name("sidecore-guest-timers").factory());
-            timers.setRemoveOnCancelPolicy(true);
-            floor = new EventGuest.Floor(new VcpuThreads("sidecore", GRACE, vcpuPlaces(host.guestCores())), timers);
+    private EventGuest.Floor floor() {
+        synchronized (shared) {
+            if (floor == null) {
+                var timers = new ScheduledThreadPoolExecutor(
+                        1,
+                        Thread.ofPlatform()
+                                .daemon()
+                                .name("sidecore-guest-timers")
+                                .factory());
+                timers.setRemoveOnCancelPolicy(true);
+                floor = new EventGuest.Floor(new VcpuThreads("sidecore", GRACE, vcpuPlaces(host.guestCores())), timers);
+            }
+            return floor;
         }
-        return floor;
     }
 
     /** One on each core; where none is for guests alone, each may go where there is room. */
@@ -341,19 +376,44 @@ public final class VirtualMachines {
         var whole = snapshotsOf(name).resolve(snapshot);
         var part = whole.resolveSibling(snapshot + PART);
         try {
+            Files.createDirectories(part.getParent(), PRIVATE);
+            // Whoever makes it is the one who takes the snapshot.
+            Files.createDirectory(part, PRIVATE);
+        } catch (FileAlreadyExistsException e) {
+            throw new HostException("VM " + name + ": snapshot " + snapshot + " is being taken already", e);
+        } catch (IOException e) {
+            throw new HostException("snapshot " + snapshot + " of VM " + name + ": " + e.getMessage(), e);
+        }
+        try {
             if (Files.exists(whole)) {
                 throw new HostException("VM " + name + " has a snapshot " + snapshot + " already");
             }
-            remove(part);
-            Files.createDirectories(part, PRIVATE);
-            try {
-                joined(vm.snapshot(part, cause));
-                Files.move(part, whole, StandardCopyOption.ATOMIC_MOVE);
-            } finally {
-                remove(part);
-            }
+            joined(vm.snapshot(part, cause));
+            Files.move(part, whole, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
             throw new HostException("snapshot " + snapshot + " of VM " + name + ": " + e.getMessage(), e);
+        } finally {
+            clear(part);
+        }
+    }
+
+    /** What a killed host has left of snapshots that it was taking. */
+    private void clearParts(String name) {
+        var kept = snapshotsOf(name);
+        if (Files.isDirectory(kept)) {
+            try (var all = Files.newDirectoryStream(kept, "*" + PART)) {
+                all.forEach(VirtualMachines::clear);
+            } catch (IOException e) {
+                LOG.warn("{} cannot be looked at: {}", kept, e.toString());
+            }
+        }
+    }
+
+    private static void clear(Path part) {
+        try {
+            remove(part);
+        } catch (IOException e) {
+            LOG.warn("what is left of a snapshot in {} cannot be removed: {}", part, e.toString());
         }
     }
 
@@ -408,9 +468,11 @@ public final class VirtualMachines {
     }
 
     /** The cores for guests are others now. */
-    synchronized void place(List<Integer> cores) {
-        if (floor != null) {
-            floor.threads().setThreads(vcpuPlaces(cores));
+    void place(List<Integer> cores) {
+        synchronized (shared) {
+            if (floor != null) {
+                floor.threads().setThreads(vcpuPlaces(cores));
+            }
         }
         all.values().forEach(vm -> vm.place(cores));
     }
@@ -437,7 +499,7 @@ public final class VirtualMachines {
                 .toArray(CompletableFuture[]::new);
         CompletableFuture.allOf(ended).exceptionally(e -> null).join();
         left.forEach(vm -> vm.console().close());
-        synchronized (this) {
+        synchronized (shared) {
             if (spawner != null) {
                 spawner.close();
             }

@@ -25,6 +25,9 @@ public final class VmHandle {
     /** Every state that is waited for ends by itself, after what the VM's settings say. */
     private static final Duration PATIENCE = Duration.ofDays(3);
 
+    /** For answers that come at once. */
+    private static final Duration MOMENT = Duration.ofSeconds(30);
+
     private final String name;
     private final VmSettings settings;
     private final ActorRef<Command> actor;
@@ -97,7 +100,7 @@ public final class VmHandle {
 
     /** How it is. */
     public CompletionStage<Status> inspect() {
-        return AskPattern.ask(actor, Command.Inspect::new, PATIENCE, system.scheduler());
+        return AskPattern.ask(actor, Command.Inspect::new, MOMENT, system.scheduler());
     }
 
     /** Starts it; completed when it runs. */
@@ -141,7 +144,7 @@ public final class VmHandle {
 
     /** What its present run has used. */
     public CompletionStage<Guest.Statistics> statistics() {
-        return AskPattern.askWithStatus(actor, Command.Measure::new, PATIENCE, system.scheduler());
+        return AskPattern.askWithStatus(actor, Command.Measure::new, MOMENT, system.scheduler());
     }
 
     void place(List<Integer> cores) {

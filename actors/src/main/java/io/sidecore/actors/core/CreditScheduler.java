@@ -34,7 +34,7 @@ public final class CreditScheduler {
     /** Credit that a runnable entity keeps at most, nanoseconds. */
     static final long CREDIT_NANOS = 30_000_000;
 
-    /** What a capped entity may use at once after a rest, as nanoseconds at its cap: in any time t it uses at most cap × (t + this), and one event. */
+    /** What a capped entity may use at once after a rest, as nanoseconds at its cap: in any time t it uses at most cap × (t + this), and one event; and what it was {@linkplain #urge urged} to. */
     static final long BURST_NANOS = 10_000_000;
 
     private enum Place {
@@ -56,6 +56,8 @@ public final class CreditScheduler {
         private boolean member;
         /** Has something to run, or will have once it has run. */
         private boolean runnable;
+        /** Its next slice does not wait for its cap. */
+        private boolean urged;
 
         private int core = -1;
         /** Nanoseconds of its run, divided by its weight, and what the division left over. */
@@ -134,6 +136,7 @@ public final class CreditScheduler {
         throttled.reserve(size);
         entity.member = true;
         entity.runnable = false;
+        entity.urged = false;
         entity.virtual = virtualTime;
         entity.allowedAt = now;
     }
@@ -152,6 +155,16 @@ public final class CreditScheduler {
         require(entity);
         entity.runnable = true;
         if (entity.place == Place.ASLEEP) {
+            enter(entity, 0, now);
+        }
+    }
+
+    /** Its next slice, be it now or once it is woken, does not wait for its cap; it is paid for like any other, and those behind it wait the longer. For what somebody else wants of it, and not it itself. */
+    public void urge(Entity entity, long now) {
+        require(entity);
+        entity.urged = true;
+        if (entity.place == Place.THROTTLED) {
+            leave(entity);
             enter(entity, 0, now);
         }
     }
@@ -176,6 +189,7 @@ public final class CreditScheduler {
         }
         queue.remove(next);
         next.place = Place.RUNNING;
+        next.urged = false;
         virtualTime = Math.max(virtualTime, next.virtual);
         // A rest longer than the burst is not made up for.
         next.allowedAt = later(next.allowedAt, now - BURST_NANOS);
@@ -283,7 +297,7 @@ public final class CreditScheduler {
 
     /** To the queue, with at most so much credit, or to the throttled. */
     private void enter(Entity entity, long creditNanos, long now) {
-        if (entity.cap < UNCAPPED && entity.allowedAt - now > 0) {
+        if (entity.cap < UNCAPPED && !entity.urged && entity.allowedAt - now > 0) {
             entity.place = Place.THROTTLED;
             throttled.add(entity, entity.allowedAt, orders++);
             return;

@@ -118,6 +118,9 @@ public final class VcpuThreads implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(VcpuThreads.class);
     private static final long SHORTEST_LOOK_NANOS = 100_000;
 
+    /** Of each thread, whatever the JVM's other threads have: a part of it is the guest's. */
+    private static final long STACK_BYTES = 1 << 20;
+
     // A vCPU's state. Whoever makes it READY brings it to the scheduler.
     private static final int ASLEEP = 0;
     private static final int READY = 1;
@@ -236,6 +239,17 @@ public final class VcpuThreads implements AutoCloseable {
                 }
             }
         }
+    }
+
+    /** As {@link #wake}, and its next event does not wait for its cap. For the host's management, which is not to wait for what the guest has used. No effect once it is removed. */
+    public void urge(Vcpu vcpu) {
+        synchronized (lock) {
+            if (!vcpu.removed) {
+                scheduler.urge(vcpu, System.nanoTime());
+                passOn();
+            }
+        }
+        wake(vcpu);
     }
 
     private void push(Vcpu vcpu) {
@@ -402,6 +416,7 @@ public final class VcpuThreads implements AutoCloseable {
                     .daemon()
                     .inheritInheritableThreadLocals(false)
                     .name(prefix + "-vcpu-" + number)
+                    .stackSize(STACK_BYTES)
                     .unstarted(this::run);
         }
 

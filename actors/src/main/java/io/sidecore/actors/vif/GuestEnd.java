@@ -41,6 +41,11 @@ public interface GuestEnd {
     /** The queue ends and serves nothing more: what the guest has asked already, and was not received, is refused where the protocol has words for it. */
     void refuseRest();
 
+    /** Requests that were refused and not even answered, so far. Any thread. */
+    default long refused() {
+        return 0;
+    }
+
     /** Whether every answer has left and the guest, if it was refused the rest, has seen that; or none can leave any more. {@link ServiceEnd#ready()} is called when that becomes so. */
     boolean flushed();
 

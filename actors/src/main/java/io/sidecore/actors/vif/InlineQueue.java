@@ -47,7 +47,7 @@ public final class InlineQueue {
     private final GuestAdmission admission;
     private final Slab payloads;
     private final InFlightLedger ledger;
-    private final Tally tally = new Tally();
+    private final Tally tally;
     /** Requests go in when a store is handed them, and come out when it has given them back. */
     private final Fence gate = new Fence();
 
@@ -80,6 +80,7 @@ public final class InlineQueue {
         this.slowNanos = limits.slowAfter().toNanos();
         this.clock = clock;
         this.admission = new GuestAdmission(attachment, memory, refusals);
+        this.tally = new Tally(admission::refused);
         this.payloads = new Slab(memory.segment());
         this.ledger = new InFlightLedger(limits.slots());
         this.answers = new Signal(() -> !answered.isEmpty() || later.get() != null, wake);
@@ -96,9 +97,9 @@ public final class InlineQueue {
         return tally;
     }
 
-    /** Requests that were refused. */
-    public long refused() {
-        return admission.refused();
+    /** Whether it takes requests, or was closed. */
+    boolean isOpen() {
+        return !gate.isClosed();
     }
 
     /** How often the guest was woken. */
@@ -147,7 +148,7 @@ public final class InlineQueue {
     private boolean isLater(Request request, Store store) {
         try {
             return store.serve(request, completions) == null;
-        } catch (RuntimeException e) {
+        } catch (Throwable e) {
             // Whether the store has it nobody knows; so its memory, and its slot, stay the store's.
             LOG.atError()
                     .addKeyValue("volume", volume.name())

@@ -77,7 +77,7 @@ public final class Queue implements ServiceEnd {
     private final Chain batch = new Chain();
     private final Deadline patience = new Deadline(this::impatient);
     private final Stages stages;
-    private final Tally tally = new Tally();
+    private final Tally tally;
     private final long slowNanos;
 
     private volatile CoreLoop loop;
@@ -118,6 +118,7 @@ public final class Queue implements ServiceEnd {
         this.loop = loop;
         this.route = route;
         this.end = end;
+        this.tally = new Tally(end::refused);
         this.materializer = materializer;
         this.onClosed = onClosed;
         this.life = new LifeCycle<>("queue " + name, State.NEW, LEGAL);

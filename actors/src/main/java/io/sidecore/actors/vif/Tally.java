@@ -4,9 +4,10 @@ import io.sidecore.actors.block.BlockOp;
 import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.block.Request;
 import io.sidecore.actors.core.Count;
+import java.util.function.LongSupplier;
 
 /**
- * What a queue has served so far, by operation, and what was changed beneath it. Requests are those that were understood: what a guest end refuses while decoding is none. The time of a request is that from its arrival, when all of it was there, to its answer, whatever held
+ * What a queue has served so far, by operation, and what was changed beneath it. Requests are those that were understood: what a guest end refuses while decoding is none, and is only {@linkplain #refused() counted} where it is a guest's inside this process. The time of a request is that from its arrival, when all of it was there, to its answer, whatever held
  * it in between: interposers, the store, changes. Written on the queue's loop, readable by everyone; of a VIF it is the sum over its queues, those that have ended included.
  */
 @SuppressWarnings("EnumOrdinal") // Looked up for each request: an array is what is quick.
@@ -23,8 +24,21 @@ public final class Tally {
     private final Count stalledNanos = new Count();
     private final Count replayed = new Count();
     private final Count lost = new Count();
+    private final Count refused = new Count();
+    private final LongSupplier refusing;
 
+    /** A sum. */
     Tally() {
+        this(() -> 0);
+    }
+
+    /**
+     * Of a queue.
+     *
+     * @param refusing how many requests its guest's end has refused; asked on any thread
+     */
+    Tally(LongSupplier refusing) {
+        this.refusing = refusing;
         for (var i = 0; i < OPS.length; i++) {
             latencies[i] = new Latencies();
             bytes[i] = new Count();
@@ -79,6 +93,7 @@ public final class Tally {
         stalledNanos.add(other.stalledNanos.get());
         replayed.add(other.replayed.get());
         lost.add(other.lost.get());
+        refused.add(other.refused());
     }
 
     // --- the readers
@@ -160,6 +175,11 @@ public final class Tally {
     /** Changes at which the chain was given up, since its requests did not drain or it broke. */
     public long chainsLost() {
         return lost.get();
+    }
+
+    /** Requests of a guest inside this process that made no sense, or were not on its disk or in its memory: neither served nor answered, and in no other count. */
+    public long refused() {
+        return refused.get() + refusing.getAsLong();
     }
 
     private static int error(BlockOp op, Errno error) {

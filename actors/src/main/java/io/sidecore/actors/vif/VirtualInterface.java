@@ -1,5 +1,6 @@
 package io.sidecore.actors.vif;
 
+import io.sidecore.actors.core.Clock;
 import io.sidecore.actors.core.CoreLoop;
 import io.sidecore.actors.core.Loops;
 import io.sidecore.conf.Placement;
@@ -44,6 +45,9 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
         /** A guest brings another queue. Answered once the VIF has taken or closed it. */
         record Connect(GuestEnd end, ActorRef<StatusReply<Done>> replyTo) implements Command {}
 
+        /** A guest inside this process brings a queue that it serves itself: what that counts is the VIF's. Closed at once if the VIF is being destroyed. */
+        record Enlist(InlineQueue queue) implements Command {}
+
         /** Puts an interposer at a position, 0 being nearest to the guest; a position beyond the end means the end. */
         record Insert(Interposer interposer, int position, ActorRef<StatusReply<Done>> replyTo) implements Command {}
 
@@ -68,12 +72,14 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
 
     private record QueueClosed(Queue queue) implements Command {}
 
+    private record InlineEnded(String name) implements Command {}
+
     private record GoBack(Route former) implements Command {}
 
     /** What a change did, queue by queue. */
     public record Done(List<Queue.Changed> queues) {}
 
-    /** A queue as seen from outside. */
+    /** A queue as seen from outside; the loop of one that the guest's own thread serves is {@code inline}. */
     public record QueueStatus(
             String name, String loop, Queue.State state, int generation, Stages stages, Tally tally) {}
 
@@ -132,6 +138,10 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
             Loops loops,
             Materializer materializer) {}
 
+    private static final String INLINE = "inline";
+    /** What a queue without a loop has instead. */
+    private static final Stages UNTIMED = new Stages(Clock.SYSTEM);
+
     private static final Map<State, EnumSet<State>> LEGAL = Map.of(
             State.ATTACHED, EnumSet.of(State.DESTROYING),
             State.DESTROYING, EnumSet.of(State.DESTROYED),
@@ -140,6 +150,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
     private final Definition definition;
     private final LifeCycle<State> life;
     private final Map<String, Queue> queues = new LinkedHashMap<>();
+    private final Map<String, InlineQueue> inlines = new LinkedHashMap<>();
 
     /** On which loop each queue is, or will be when the changes are done that it was told of. */
     private final Map<String, CoreLoop> assigned = new HashMap<>();
@@ -168,6 +179,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
     public Receive<Command> createReceive() {
         return newReceiveBuilder()
                 .onMessage(Command.Connect.class, this::connect)
+                .onMessage(Command.Enlist.class, this::enlist)
                 .onMessage(Command.Insert.class, this::insert)
                 .onMessage(Command.Remove.class, this::remove)
                 .onMessage(Command.Move.class, this::move)
@@ -176,6 +188,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
                 .onMessage(Command.Inspect.class, this::inspect)
                 .onMessage(Command.Destroy.class, this::destroy)
                 .onMessage(QueueClosed.class, this::queueClosed)
+                .onMessage(InlineEnded.class, this::inlineEnded)
                 .onMessage(GoBack.class, this::goBack)
                 .build();
     }
@@ -206,7 +219,30 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
         return this;
     }
 
+    private Behavior<Command> enlist(Command.Enlist enlist) {
+        var queue = enlist.queue();
+        if (!life.is(State.ATTACHED)) {
+            queue.close();
+            return this;
+        }
+        var name = definition.id() + "#" + queueNumber++;
+        inlines.put(name, queue);
+        var self = getContext().getSelf();
+        queue.ended().thenRun(() -> self.tell(new InlineEnded(name)));
+        return this;
+    }
+
+    /** Nothing of it passes through a chain or a loop, and a change that does nothing is none. */
+    private Behavior<Command> refuseInline(ActorRef<StatusReply<Done>> replyTo) {
+        return refuse(
+                replyTo,
+                "it is served inline, by the guest's own thread, where there is neither a chain nor a loop; define its disk with placement shared or sidecore");
+    }
+
     private Behavior<Command> insert(Command.Insert insert) {
+        if (placement == Placement.INLINE) {
+            return refuseInline(insert.replyTo());
+        }
         if (route.interposers().stream()
                 .anyMatch(i -> i.name().equals(insert.interposer().name()))) {
             return refuse(
@@ -259,6 +295,9 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
     }
 
     private Behavior<Command> move(Command.Move move) {
+        if (placement == Placement.INLINE) {
+            return refuseInline(move.replyTo());
+        }
         var queue = queues.get(move.queue());
         if (queue == null) {
             return refuse(move.replyTo(), "it has no queue " + move.queue() + "; it has " + queues.keySet());
@@ -279,6 +318,12 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
     }
 
     private Behavior<Command> place(Command.Place place) {
+        if (placement == Placement.INLINE) {
+            return refuseInline(place.replyTo());
+        }
+        if (place.placement() == Placement.INLINE) {
+            return refuse(place.replyTo(), "a VIF is placed inline where its disk is defined, or not at all");
+        }
         if (definition.loops().place(place.placement(), 0).isEmpty()) {
             return refuse(place.replyTo(), "there is no service core; set sidecore.cores.service");
         }
@@ -341,12 +386,19 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
                         placement,
                         route.attachment(),
                         route.interposers(),
-                        queues.values().stream()
-                                .map(q -> new QueueStatus(
-                                        q.name(), q.loop().name(), q.state(), q.generation(), q.stages(), q.tally()))
-                                .toList(),
+                        statuses(),
                         ended));
         return this;
+    }
+
+    private List<QueueStatus> statuses() {
+        var all = new ArrayList<QueueStatus>();
+        queues.values()
+                .forEach(q -> all.add(
+                        new QueueStatus(q.name(), q.loop().name(), q.state(), q.generation(), q.stages(), q.tally())));
+        inlines.forEach((name, q) -> all.add(new QueueStatus(
+                name, INLINE, q.isOpen() ? Queue.State.RUNNING : Queue.State.CLOSED, 0, UNTIMED, q.tally())));
+        return List.copyOf(all);
     }
 
     private Behavior<Command> destroy(Command.Destroy destroy) {
@@ -354,6 +406,7 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
         if (life.is(State.ATTACHED)) {
             life.to(State.DESTROYING);
             queues.values().forEach(q -> q.close(destroy.reason()));
+            inlines.values().forEach(InlineQueue::close);
         }
         return endIfEmpty();
     }
@@ -361,16 +414,25 @@ public final class VirtualInterface extends AbstractBehavior<VirtualInterface.Co
     private Behavior<Command> queueClosed(QueueClosed closed) {
         queues.remove(closed.queue().name());
         assigned.remove(closed.queue().name());
+        return ended(closed.queue().tally());
+    }
+
+    private Behavior<Command> inlineEnded(InlineEnded inline) {
+        var queue = inlines.remove(inline.name());
+        return queue == null ? this : ended(queue.tally());
+    }
+
+    private Behavior<Command> ended(Tally tally) {
         // A new one: who was told the former one has the queue besides.
         var sum = new Tally();
         sum.add(ended);
-        sum.add(closed.queue().tally());
+        sum.add(tally);
         ended = sum;
         return life.is(State.DESTROYING) ? endIfEmpty() : this;
     }
 
     private Behavior<Command> endIfEmpty() {
-        if (!queues.isEmpty()) {
+        if (!queues.isEmpty() || !inlines.isEmpty()) {
             return this;
         }
         life.to(State.DESTROYED);

@@ -13,8 +13,14 @@ import java.util.concurrent.CompletionStage;
 public interface Guest {
     /** Hears what becomes of a run; any thread, and it does not wait. */
     interface Watcher {
+        /** It has come to its end by itself, and executes no more; {@link #exited} follows once others have let go of it. May be left out. */
+        void ending(Exit how);
+
         /** It has ended, and nothing of it is left: no process, no thread, no hold on a volume. Once, and only if the start succeeded. */
         void exited(Exit exit);
+
+        /** What takes long in its start or its snapshot, the copying of disks say, goes on: its time-out begins anew. */
+        void progressed();
 
         /** It does not execute any more, for a reason of its own: a disk that is full, say. */
         void paused(String cause);

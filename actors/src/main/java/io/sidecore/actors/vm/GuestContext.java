@@ -31,7 +31,7 @@ public interface GuestContext {
     /** Nanoseconds since 1970. */
     long wallNanos();
 
-    /** Calls {@link GuestProgram#onTimer} once this time has passed. A timer of the same number that is set moves. */
+    /** Calls {@link GuestProgram#onTimer} once this time has passed. A timer of the same number that is set moves. A negative time is none, and more than a century is a century. */
     void timer(int number, Duration after);
 
     /** Takes a timer back. */

@@ -31,6 +31,9 @@ public interface GuestProgram extends AutoCloseable {
         return Optional.empty();
     }
 
+    /** Throws if it cannot go on from what {@link #save()} gave, say because another program gave it; asked before anything is changed, the VM's disks included. */
+    default void check(byte[] saved) {}
+
     /** Before anything else, in place of {@link #onStart}: go on from what {@link #save()} gave. Its memory is as it was then. */
     default void onRestore(GuestContext context, byte[] saved) {
         throw new UnsupportedOperationException("this program cannot be restored");

@@ -4,7 +4,7 @@ import io.sidecore.conf.VmSettings.Restart;
 import java.time.Duration;
 import java.util.Optional;
 
-/** How long to wait before a VM is started again: doubled with every start in a row. Pure. */
+/** How long to wait before a VM is started again: doubled with every restart in a row. Pure. */
 final class Restarts {
     private final Restart settings;
     private int inARow;
@@ -18,7 +18,7 @@ final class Restarts {
         inARow = 0;
     }
 
-    /** The delay after a run that lasted so long; empty once it was started too often. */
+    /** The delay after a run that lasted so long; empty once it was started again too often. */
     Optional<Duration> next(Duration lasted) {
         if (lasted.compareTo(settings.maxDelay()) > 0) {
             inARow = 0;

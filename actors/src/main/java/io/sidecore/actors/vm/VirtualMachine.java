@@ -33,12 +33,12 @@ import org.jspecify.annotations.Nullable;
  *
  * <pre>
  *   DEFINED → STARTING → RUNNING ⇄ PAUSED          STARTING → STOPPING, FAILED
- *                           ↓  ↘      ↓            RUNNING, PAUSED → STOPPED, FAILED: it ended by itself
+ *                           ↓  ↘      ↓            RUNNING, PAUSED → STOPPED, FAILED: it was gone by itself
  *                           ↓   STOPPING → STOPPED, FAILED
  *                        STOPPED, FAILED → STARTING
  * </pre>
  *
- * <p>The two transitional states are this actor's, and end: STARTING after {@code start-timeout}, when the guest is killed; STOPPING after {@code stop-timeout}, when it is killed, and {@link #KILL_TIMEOUT} after that, when it is given up.
+ * <p>The two transitional states are this actor's, and end: STARTING after {@code start-timeout} without progress, when the guest is killed; STOPPING after {@code stop-timeout}, when it is killed, and {@link #KILL_TIMEOUT} after that, when it is given up. A guest that ends by itself is STOPPING while others still have to let go of it.
  */
 public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Command> {
     /** States of a VM. */
@@ -62,11 +62,17 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         }
     }
 
-    /** Within this time a guest that is killed is gone. */
+    /** Within this time a guest that is killed, or has come to its end, is gone. */
     public static final Duration KILL_TIMEOUT = Duration.ofSeconds(20);
 
     /** How long a guest may take to pause and to resume. */
     public static final Duration PAUSE_TIMEOUT = Duration.ofSeconds(20);
+
+    /** How long a snapshot may be without progress. */
+    public static final Duration SNAPSHOT_TIMEOUT = Duration.ofMinutes(10);
+
+    /** For which the actor of a VM that is forgotten still answers what has crossed that on its way. */
+    static final Duration AFTERWARDS = Duration.ofSeconds(10);
 
     static final Map<State, EnumSet<State>> LEGAL = Map.of(
             State.DEFINED, EnumSet.of(State.STARTING),
@@ -80,20 +86,26 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
 
     /** What a VM is told and asked. Causes are sentences for the history, such as "asked by command". */
     public sealed interface Command {
+        /** What is answered with the state that the VM is in then, or refused with a sentence. */
+        sealed interface Request extends Command {
+            /** Who is answered. */
+            ActorRef<StatusReply<Status>> replyTo();
+        }
+
         /** Starts it, from a snapshot or from its beginning; answered when it runs. */
-        record Start(Optional<Path> snapshot, String cause, ActorRef<StatusReply<Status>> replyTo) implements Command {}
+        record Start(Optional<Path> snapshot, String cause, ActorRef<StatusReply<Status>> replyTo) implements Request {}
 
         /** Stops it, by asking the guest first unless {@code hard}; answered when it has ended. One that does not run is not started again. */
-        record Stop(boolean hard, String cause, ActorRef<StatusReply<Status>> replyTo) implements Command {}
+        record Stop(boolean hard, String cause, ActorRef<StatusReply<Status>> replyTo) implements Request {}
 
         /** Halts it; answered when it does not execute any more. */
-        record Pause(String cause, ActorRef<StatusReply<Status>> replyTo) implements Command {}
+        record Pause(String cause, ActorRef<StatusReply<Status>> replyTo) implements Request {}
 
         /** Lets it go on. */
-        record Resume(String cause, ActorRef<StatusReply<Status>> replyTo) implements Command {}
+        record Resume(String cause, ActorRef<StatusReply<Status>> replyTo) implements Request {}
 
         /** Keeps it as it is now in a folder, which is there and empty. */
-        record Snapshot(Path folder, String cause, ActorRef<StatusReply<Status>> replyTo) implements Command {}
+        record Snapshot(Path folder, String cause, ActorRef<StatusReply<Status>> replyTo) implements Request {}
 
         /** The cores for guests are others from now on. */
         record Place(List<Integer> cores) implements Command {}
@@ -105,12 +117,16 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         record Measure(ActorRef<StatusReply<Guest.Statistics>> replyTo) implements Command {}
 
         /** Ends the actor of a VM that does not run; refused otherwise. */
-        record Forget(ActorRef<StatusReply<Status>> replyTo) implements Command {}
+        record Forget(ActorRef<StatusReply<Status>> replyTo) implements Request {}
     }
 
     private record Started(int run, @Nullable Throwable failure) implements Command {}
 
     private record Exited(int run, Guest.Exit exit) implements Command {}
+
+    private record Ending(int run, Guest.Exit how) implements Command {}
+
+    private record Progressed(int run) implements Command {}
 
     private record PausedItself(int run, String cause) implements Command {}
 
@@ -130,6 +146,10 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private record OperationTimeout(Operation operation) implements Command {}
 
     private enum RestartDue implements Command {
+        NOW
+    }
+
+    private enum Gone implements Command {
         NOW
     }
 
@@ -177,6 +197,14 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
             this.cause = cause;
             this.replyTo = replyTo;
         }
+
+        boolean isSnapshot() {
+            return after == in;
+        }
+
+        Duration patience() {
+            return isSnapshot() ? SNAPSHOT_TIMEOUT : PAUSE_TIMEOUT;
+        }
     }
 
     private final Definition definition;
@@ -193,6 +221,9 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
 
     private Instant since;
     private @Nullable Instant runningSince;
+    /** It starts from a snapshot, and does not run yet. */
+    private boolean restoring;
+
     private String cause = "";
     private int run;
     private Optional<Instant> restartAt = Optional.empty();
@@ -226,7 +257,9 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
                 .onMessage(Command.Measure.class, this::measure)
                 .onMessage(Command.Forget.class, this::forget)
                 .onMessage(Started.class, this::started)
+                .onMessage(Ending.class, this::ending)
                 .onMessage(Exited.class, this::exited)
+                .onMessage(Progressed.class, this::progressed)
                 .onMessage(PausedItself.class, this::pausedItself)
                 .onMessage(ResumedItself.class, this::resumedItself)
                 .onMessage(Noted.class, this::noted)
@@ -259,13 +292,14 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         run++;
         var number = run;
         runningSince = null;
+        restoring = snapshot.isPresent();
         to(State.STARTING, why);
         timers.startSingleTimer(StartTimeout.class, new StartTimeout(number), settings.startTimeout());
         Guest made;
         try {
             made = definition.guests().get();
         } catch (RuntimeException | LinkageError e) {
-            end(new Guest.Exit(false, sentence(e)));
+            gone(new Guest.Exit(false, sentence(e)));
             return;
         }
         guest = made;
@@ -294,7 +328,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         }
         if (started.failure() != null) {
             // Nothing of it is left.
-            end(ending != null ? ending : new Guest.Exit(false, sentence(started.failure())));
+            gone(ending != null ? ending : new Guest.Exit(false, sentence(started.failure())));
         } else if (life.is(State.STARTING)) {
             runs();
         }
@@ -304,6 +338,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
 
     private void runs() {
         timers.cancel(StartTimeout.class);
+        restoring = false;
         to(State.RUNNING, "");
         answer(starters);
     }
@@ -385,8 +420,29 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
 
     private Behavior<Command> killTimeout(KillTimeout timeout) {
         if (timeout.run() == run && life.is(State.STOPPING)) {
-            end(new Guest.Exit(
-                    false, cause + "; it could not be killed within " + words(KILL_TIMEOUT) + ", and is given up"));
+            var how = new Guest.Exit(
+                    false, cause + "; it was not gone within " + words(KILL_TIMEOUT) + ", and is given up");
+            var byItself = stoppers.isEmpty();
+            end(how);
+            stoppers.forEach(stopper -> refuse(stopper, how.cause()));
+            stoppers.clear();
+            if (byItself) {
+                restartLater(false);
+            }
+        }
+        return this;
+    }
+
+    /** It has come to its end by itself; others still have to let go of it. */
+    private Behavior<Command> ending(Ending told) {
+        if (told.run() == run && guest != null && ending == null) {
+            if (life.is(State.STARTING)) {
+                // It was over before it was known to run.
+                runs();
+            }
+            ending = told.how();
+            to(State.STOPPING, told.how().cause());
+            timers.startSingleTimer(KillTimeout.class, new KillTimeout(run), KILL_TIMEOUT);
         }
         return this;
     }
@@ -401,17 +457,25 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
                 // It was asked to end, and this is not what was asked for.
                 note("broke", exited.exit().cause());
             }
-            end(ending != null ? ending : exited.exit());
+            gone(ending != null ? ending : exited.exit());
         }
         return this;
+    }
+
+    private void gone(Guest.Exit how) {
+        // Also one that did not start in time, unless somebody has wanted it to stop since.
+        var byItself = stoppers.isEmpty();
+        end(how);
+        answer(stoppers);
+        if (byItself) {
+            restartLater(how.well());
+        }
     }
 
     private void end(Guest.Exit how) {
         timers.cancel(StartTimeout.class);
         timers.cancel(StopTimeout.class);
         timers.cancel(KillTimeout.class);
-        // Also one that did not start in time, unless somebody has wanted it to stop since.
-        var byItself = stoppers.isEmpty();
         guest = null;
         ending = null;
         to(how.well() ? State.STOPPED : State.FAILED, how.cause());
@@ -424,10 +488,6 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         }
         starters.forEach(starter -> refuse(starter, how.cause()));
         starters.clear();
-        answer(stoppers);
-        if (byItself) {
-            restartLater(how.well());
-        }
     }
 
     private void answer(List<ActorRef<StatusReply<Status>>> waiting) {
@@ -442,12 +502,17 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         if (policy == RestartPolicy.NEVER || policy == RestartPolicy.ON_FAILURE && well) {
             return;
         }
+        if (restoring) {
+            // Its disks may be those of the snapshot in part: only who knows what they should hold can go on.
+            note("given-up", "it was to go on from a snapshot; it stays as it is until it is started by command");
+            return;
+        }
         // A start that took long and failed is no long run.
         var delay = restarts.next(runningSince == null ? Duration.ZERO : Duration.between(runningSince, now()));
         if (delay.isEmpty()) {
             note(
                     "given-up",
-                    "it was started " + settings.restart().limit()
+                    "it was started again " + settings.restart().limit()
                             + " times in a row; it stays as it is until it is started by command");
             return;
         }
@@ -505,9 +570,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
             return refuse(wanted.replyTo, "something else is being done to it (" + operation.name + "); try again");
         }
         operation = wanted;
-        if (wanted.after != wanted.in) {
-            timers.startSingleTimer(OperationTimeout.class, new OperationTimeout(wanted), PAUSE_TIMEOUT);
-        }
+        timers.startSingleTimer(OperationTimeout.class, new OperationTimeout(wanted), wanted.patience());
         var number = run;
         tell(doing, failure -> new Did(number, wanted, failure));
         return this;
@@ -523,11 +586,12 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         if (did.failure() != null) {
             return done.late ? this : refuse(done.replyTo, sentence(did.failure()));
         }
-        if (done.after == done.in || done.after == life.state()) {
+        if (done.isSnapshot() ? life.is(done.in) && !done.late : life.is(done.after)) {
             note(done.name, done.cause);
-        } else if (life.is(done.in)) {
+        } else if (!done.isSnapshot() && life.is(done.in)) {
             to(done.after, done.cause);
         } else {
+            // A snapshot of one that was let go on meanwhile is none.
             return done.late
                     ? this
                     : refuse(done.replyTo, "it is " + life.state().word() + " meanwhile");
@@ -541,7 +605,24 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private Behavior<Command> operationTimeout(OperationTimeout timeout) {
         if (operation == timeout.operation()) {
             operation.late = true;
-            refuse(operation.replyTo, "the guest has not answered within " + words(PAUSE_TIMEOUT));
+            refuse(
+                    operation.replyTo,
+                    operation.isSnapshot()
+                            ? "the snapshot has not come further for " + words(SNAPSHOT_TIMEOUT) + ", and is given up"
+                            : "the guest has not answered within " + words(PAUSE_TIMEOUT));
+        }
+        return this;
+    }
+
+    /** What takes as long as there are bytes to copy may do so, as long as it goes on. */
+    private Behavior<Command> progressed(Progressed told) {
+        if (told.run() == run) {
+            if (life.is(State.STARTING)) {
+                timers.startSingleTimer(StartTimeout.class, new StartTimeout(run), settings.startTimeout());
+            }
+            if (operation != null && operation.isSnapshot() && !operation.late) {
+                timers.startSingleTimer(OperationTimeout.class, new OperationTimeout(operation), SNAPSHOT_TIMEOUT);
+            }
         }
         return this;
     }
@@ -598,8 +679,23 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         if (guest != null) {
             return refuse(forget.replyTo(), "it is " + life.state().word() + "; stop it first");
         }
+        cancelRestart();
         forget.replyTo().tell(StatusReply.success(status()));
-        return Behaviors.stopped();
+        timers.startSingleTimer(Gone.NOW, AFTERWARDS);
+        return Behaviors.receiveMessage(this::forgotten);
+    }
+
+    private Behavior<Command> forgotten(Command late) {
+        switch (late) {
+            case Command.Request request -> refuse(request.replyTo(), "it is deleted");
+            case Command.Inspect inspect -> inspect(inspect);
+            case Command.Measure measure -> measure(measure);
+            case Gone gone -> {
+                return Behaviors.stopped();
+            }
+            default -> {}
+        }
+        return Behaviors.same();
     }
 
     // --- all of it
@@ -651,8 +747,18 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
 
     private record RunWatcher(ActorRef<Command> self, int run) implements Guest.Watcher {
         @Override
+        public void ending(Guest.Exit how) {
+            self.tell(new Ending(run, how));
+        }
+
+        @Override
         public void exited(Guest.Exit exit) {
             self.tell(new Exited(run, exit));
+        }
+
+        @Override
+        public void progressed() {
+            self.tell(new Progressed(run));
         }
 
         @Override

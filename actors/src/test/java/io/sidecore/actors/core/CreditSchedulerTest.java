@@ -460,6 +460,51 @@ class CreditSchedulerTest {
         assertThat(scheduler.pick(0, 4 * MILLI)).isSameAs(entity);
     }
 
+    /** One that has used a hundred times of what its cap allows. */
+    private static Entity indebted(CreditScheduler scheduler) {
+        var entity = new Entity(100, 0.01);
+        scheduler.add(entity, 0);
+        scheduler.wake(entity, 0);
+        assertThat(scheduler.pick(0, 0)).isSameAs(entity);
+        scheduler.ran(entity, 900 * MILLI, 900 * MILLI);
+        assertThat(scheduler.pick(0, 900 * MILLI)).isNull();
+        return entity;
+    }
+
+    @Test
+    void whoIsUrgedRunsOnceWhateverItHasUsedAndPaysForIt() {
+        var scheduler = new CreditScheduler();
+        var entity = indebted(scheduler);
+
+        scheduler.urge(entity, 901 * MILLI);
+        assertThat(scheduler.pick(0, 901 * MILLI)).isSameAs(entity);
+        scheduler.ran(entity, MILLI, 902 * MILLI);
+
+        assertThat(scheduler.pick(0, 902 * MILLI)).isNull();
+        assertThat(scheduler.lookAgainAt())
+                .as("90 s, and 100 ms for what it was urged to")
+                .isEqualTo(90_100 * MILLI);
+        assertThat(entity.grantedNanos()).isEqualTo(901 * MILLI);
+    }
+
+    @Test
+    void whoIsUrgedWhileItSleepsOrRunsHasItsNextSliceWithoutAWait() {
+        var scheduler = new CreditScheduler();
+        var entity = indebted(scheduler);
+        scheduler.idle(entity);
+
+        scheduler.urge(entity, SECOND);
+        assertThat(scheduler.pick(0, SECOND)).as("it has nothing to run").isNull();
+        scheduler.wake(entity, SECOND);
+        assertThat(scheduler.pick(0, SECOND)).isSameAs(entity);
+        scheduler.urge(entity, SECOND);
+        scheduler.ran(entity, MILLI, SECOND + MILLI);
+
+        assertThat(scheduler.pick(0, SECOND + MILLI)).isSameAs(entity);
+        scheduler.ran(entity, MILLI, SECOND + 2 * MILLI);
+        assertThat(scheduler.pick(0, SECOND + 2 * MILLI)).isNull();
+    }
+
     @Test
     void theClockMayOverflow() {
         var scheduler = new CreditScheduler();

@@ -348,6 +348,23 @@ class VcpuThreadsTest {
     }
 
     @Test
+    void whoIsUrgedDoesNotWaitForItsCap() throws Exception {
+        begin(1, LONG);
+        var events = new AtomicInteger();
+        var vcpu = woken(new Terms(100, CreditScheduler.MIN_CAP, LONG), () -> {
+            // A thousand times as long it has to wait: beyond the bound of this test.
+            spin(100_000_000);
+            events.incrementAndGet();
+            return true;
+        });
+        until(() -> events.get() == 1);
+
+        threads.urge(vcpu);
+
+        until(() -> events.get() == 2);
+    }
+
+    @Test
     void weightAndCapCanBeChangedLive() throws Exception {
         begin(1, LONG);
         var events = new AtomicInteger();

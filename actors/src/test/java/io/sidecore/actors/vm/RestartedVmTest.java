@@ -2,10 +2,13 @@ package io.sidecore.actors.vm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.sidecore.actors.vm.VirtualMachine.Command;
 import io.sidecore.actors.vm.VirtualMachine.State;
 import io.sidecore.conf.VmSettings.Restart;
 import io.sidecore.conf.VmSettings.RestartPolicy;
+import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -54,7 +57,7 @@ class RestartedVmTest extends ScriptedVm {
         assertThat(history)
                 .last()
                 .isEqualTo(
-                        "given-up failed>failed: it was started 3 times in a row; it stays as it is until it is started by command");
+                        "given-up failed>failed: it was started again 3 times in a row; it stays as it is until it is started by command");
         passes(Duration.ofHours(1));
         assertThat(guests).hasSize(4);
         assertThat(status().starts()).isEqualTo(4);
@@ -146,6 +149,32 @@ class RestartedVmTest extends ScriptedVm {
         passes(Duration.ofHours(1));
         status();
         assertThat(guests).hasSize(1);
+    }
+
+    @Test
+    void oneThatCouldNotBeRestoredIsNotStartedOnDisksThatMayBeHalfRestored() {
+        vm(restart(RestartPolicy.ALWAYS, 5));
+        var restored = tell(replyTo -> new Command.Start(Optional.of(Path.of("kept")), "restored", replyTo));
+        guest().started.completeExceptionally(new GuestException("disk a: it broke off"));
+
+        assertThat(refused(restored)).isEqualTo("VM web: disk a: it broke off");
+        assertThat(status().restartAt()).isEmpty();
+        assertThat(state()).isEqualTo(State.FAILED);
+        assertThat(history)
+                .last()
+                .isEqualTo(
+                        "given-up failed>failed: it was to go on from a snapshot; it stays as it is until it is started by command");
+    }
+
+    @Test
+    void oneThatWasRestoredAndBreaksLaterIsStartedAgain() {
+        vm(restart(RestartPolicy.ALWAYS, 5));
+        tell(replyTo -> new Command.Start(Optional.of(Path.of("kept")), "restored", replyTo));
+        var guest = guest();
+        guest.started.complete(null);
+        guest.exits(false, "broken");
+
+        assertThat(status().restartAt()).isPresent();
     }
 
     @Test

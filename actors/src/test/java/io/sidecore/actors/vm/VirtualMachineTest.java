@@ -241,7 +241,7 @@ class VirtualMachineTest extends ScriptedVm {
 
         passes(MOMENT);
 
-        assertThat(refused(start)).endsWith("it could not be killed within 20 s, and is given up");
+        assertThat(refused(start)).endsWith("it was not gone within 20 s, and is given up");
         assertThat(state()).isEqualTo(State.FAILED);
         // And what it says later is not heard.
         guest.started.complete(null);
@@ -259,8 +259,25 @@ class VirtualMachineTest extends ScriptedVm {
 
         passes(MOMENT);
 
-        assertThat(answered(again).state()).isEqualTo(State.FAILED);
+        assertThat(refused(again)).isEqualTo("VM web: not wanted; it was not gone within 20 s, and is given up");
+        assertThat(state()).isEqualTo(State.FAILED);
         assertThat(guest.calls).containsExactly("start", "kill: not wanted", "kill: not wanted");
+    }
+
+    @Test
+    void aStartGoesOnAsLongAsItComesFurther() {
+        var reply = start();
+        var guest = guest();
+        for (var i = 0; i < 10; i++) {
+            passes(START.minus(MOMENT));
+            guest.watcher.progressed();
+        }
+        assertThat(state()).isEqualTo(State.STARTING);
+
+        passes(START);
+
+        assertThat(state()).isEqualTo(State.STOPPING);
+        unanswered(reply);
     }
 
     @Test
@@ -278,6 +295,49 @@ class VirtualMachineTest extends ScriptedVm {
                         "starting defined>starting: wanted",
                         "running starting>running",
                         "failed running>failed: code 3");
+    }
+
+    // --- its own end
+
+    @Test
+    void oneThatComesToItsEndIsStoppingUntilItIsGone() {
+        var guest = running();
+        guest.watcher.ending(new Guest.Exit(true, "its program ended"));
+        assertThat(state()).isEqualTo(State.STOPPING);
+
+        guest.exits(true, "its program ended");
+
+        assertThat(status())
+                .extracting(Status::state, Status::cause)
+                .containsExactly(State.STOPPED, "its program ended");
+        assertThat(history)
+                .containsExactly(
+                        "stopping running>stopping: its program ended", "stopped stopping>stopped: its program ended");
+    }
+
+    @Test
+    void oneThatComesToItsEndAndIsNotLetGoIsGivenUp() {
+        running().watcher.ending(new Guest.Exit(true, "its program ended"));
+        passes(VirtualMachine.KILL_TIMEOUT.minus(MOMENT));
+        assertThat(state()).isEqualTo(State.STOPPING);
+
+        passes(MOMENT);
+
+        assertThat(status())
+                .extracting(Status::state, Status::cause)
+                .containsExactly(State.FAILED, "its program ended; it was not gone within 20 s, and is given up");
+    }
+
+    @Test
+    void oneThatEndsWhenItIsToldToIsEndedByWhoToldIt() {
+        var guest = running();
+        stop(false);
+        status();
+        guest.watcher.ending(new Guest.Exit(true, "its program ended"));
+        guest.exits(true, "its program ended");
+
+        assertThat(status().cause()).isEqualTo("not wanted");
+        assertThat(history).doesNotContain("stopping running>stopping: its program ended");
     }
 
     // --- stop
@@ -574,11 +634,14 @@ class VirtualMachineTest extends ScriptedVm {
     }
 
     @Test
-    void aSnapshotMayTakeLong() {
+    void aSnapshotTakesAsLongAsItComesFurther() {
         var guest = running();
         guest.kept = new CompletableFuture<>();
         var snapshot = snapshot();
-        passes(Duration.ofHours(20));
+        for (var i = 0; i < 100; i++) {
+            passes(VirtualMachine.SNAPSHOT_TIMEOUT.minus(MOMENT));
+            guest.watcher.progressed();
+        }
         unanswered(snapshot);
 
         guest.kept.complete(null);
@@ -587,8 +650,27 @@ class VirtualMachineTest extends ScriptedVm {
     }
 
     @Test
-    void aSnapshotThatIsBeingTakenWhenItIsStoppedIsTaken() {
-        var guest = paused();
+    void aSnapshotThatDoesNotComeFurtherIsNone() {
+        var guest = running();
+        guest.kept = new CompletableFuture<>();
+        var snapshot = snapshot();
+        passes(VirtualMachine.SNAPSHOT_TIMEOUT);
+        assertThat(refused(snapshot))
+                .isEqualTo("VM web: the snapshot has not come further for 10 min 0 s, and is given up");
+        assertThat(refused(pause())).contains("something else");
+
+        guest.kept.complete(null);
+
+        assertThat(answered(pause()).state()).isEqualTo(State.PAUSED);
+        assertThat(history).containsExactly("paused running>paused: wait");
+        unanswered(snapshot);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"RUNNING", "PAUSED"})
+    void aSnapshotOfOneThatIsToldToStopMeanwhileIsNone(State state) {
+        bring(state);
+        var guest = guest();
         guest.kept = new CompletableFuture<>();
         var snapshot = snapshot();
         stop(false);
@@ -596,8 +678,8 @@ class VirtualMachineTest extends ScriptedVm {
 
         guest.kept.complete(null);
 
-        assertThat(answered(snapshot).state()).isEqualTo(State.STOPPING);
-        assertThat(state()).isEqualTo(State.STOPPING);
+        assertThat(refused(snapshot)).isEqualTo("VM web: it is stopping meanwhile");
+        assertThat(history).noneMatch(entry -> entry.startsWith("snapshot"));
     }
 
     // --- the rest
@@ -630,8 +712,23 @@ class VirtualMachineTest extends ScriptedVm {
     void itsActorEndsOnceItIsForgotten() {
         var reply = tell(Command.Forget::new);
         answered(reply);
+        passes(VirtualMachine.AFTERWARDS);
 
         reply.expectTerminated(vm);
+    }
+
+    @Test
+    void whatCrossesItsEndIsAnswered() {
+        answered(tell(Command.Forget::new));
+
+        assertThat(refused(start())).isEqualTo("VM web: it is deleted");
+        assertThat(refused(stop(true))).isEqualTo("VM web: it is deleted");
+        assertThat(refused(tell(Command.Forget::new))).isEqualTo("VM web: it is deleted");
+        assertThat(state()).isEqualTo(State.DEFINED);
+        TestProbe<StatusReply<Guest.Statistics>> used = kit.createTestProbe();
+        vm.tell(new Command.Measure(used.ref()));
+        assertThat(used.receiveMessage().getError()).hasMessage("VM web does not run");
+        assertThat(guests).isEmpty();
     }
 
     @Test

@@ -81,16 +81,17 @@ public final class Affinity {
     }
 
     /**
-     * Lets the calling thread yield to others, or come before them: setpriority(2), which Linux does thread by thread.
+     * Lets a thread, of this process or of another one of the same user, yield to others, or come before them: setpriority(2), which Linux does thread by thread.
      *
-     * @param niceness -20 to 19; below that of the process needs a right (CAP_SYS_NICE, or ulimit -e)
+     * @param thread the kernel's number of it; 0 is the calling one
+     * @param niceness -20 to 19; below what it has needs a right (CAP_SYS_NICE, or ulimit -e)
      * @return empty when it is done, otherwise a sentence that says why not
      */
-    public Optional<String> nice(int niceness) {
+    public Optional<String> nice(int thread, int niceness) {
         if (!linux) {
             return Optional.of("not supported on " + os + ": the niceness of a thread needs Linux");
         }
-        int errno = Libc.setPriority(niceness);
+        int errno = Libc.setPriority(thread, niceness);
         return errno == 0
                 ? Optional.empty()
                 : Optional.of("the kernel refuses niceness " + niceness + ": " + Libc.errorText(errno));

@@ -43,6 +43,8 @@ final class Libc {
             function("sched_setaffinity", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS), ERRNO);
     private static final MethodHandle SETPRIORITY =
             function("setpriority", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT), ERRNO);
+    private static final MethodHandle KILL =
+            function("kill", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT), ERRNO);
     private static final MethodHandle SCHED_GETAFFINITY =
             function("sched_getaffinity", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS), ERRNO);
     private static final MethodHandle GETTID = function("gettid", FunctionDescriptor.of(JAVA_INT));
@@ -83,11 +85,21 @@ final class Libc {
         }
     }
 
-    /** Sets the niceness of the calling thread. */
-    static int setPriority(int niceness) {
+    /** Sets the niceness of a thread, 0 being the calling one. */
+    static int setPriority(int thread, int niceness) {
         MemorySegment state = state();
         try {
-            return errno((int) SETPRIORITY.invokeExact(state, 0, 0, niceness), state);
+            return errno((int) SETPRIORITY.invokeExact(state, 0, thread, niceness), state);
+        } catch (Throwable t) {
+            throw unchecked(t);
+        }
+    }
+
+    /** Sends a signal to a process, or to all of a group where the number is negative. */
+    static int kill(int process, int signal) {
+        MemorySegment state = state();
+        try {
+            return errno((int) KILL.invokeExact(state, process, signal), state);
         } catch (Throwable t) {
             throw unchecked(t);
         }

@@ -102,11 +102,6 @@ public final class RingQueue {
         return end;
     }
 
-    /** Requests that were refused. */
-    public long refused() {
-        return admission.refused();
-    }
-
     /** How often the guest was woken. */
     public long signalsToGuest() {
         return answersCame.raised() + room.raised();
@@ -468,6 +463,11 @@ public final class RingQueue {
                 send(record[4], Errno.ESHUTDOWN);
             }
             signalSoon();
+        }
+
+        @Override
+        public long refused() {
+            return admission.refused();
         }
 
         @Override

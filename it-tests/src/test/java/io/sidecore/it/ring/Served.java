@@ -106,7 +106,7 @@ final class Served implements AutoCloseable {
     }
 
     long refused() {
-        return inline != null ? inline.refused() : ring.refused();
+        return tally().refused();
     }
 
     Tally tally() {

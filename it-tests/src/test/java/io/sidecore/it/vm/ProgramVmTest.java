@@ -83,11 +83,34 @@ class ProgramVmTest {
 
         type(vm, "hello\r");
         untilConsole(vm, "hello\r\nhello\r\n");
-        assertThat(say(vm, "a message is a line")).isTrue();
-        untilConsole(vm, "a message is a line\r\n");
+        assertThat(say(vm, "no line")).isFalse();
 
         assertThat(done(vm.stop("enough")).state()).isEqualTo(State.STOPPED);
         assertThat(cause(vm)).isEqualTo("enough");
+    }
+
+    @Test
+    void aLineThatItDoesNotTakeIsToldOnTheConsole() throws Exception {
+        var vm = started("loop", TestModule.program(false));
+
+        type(vm, "\r".repeat(1_025));
+
+        untilConsole(vm, "[lost: the guest has not read what was typed before]");
+        done(vm.kill("enough"));
+    }
+
+    @Test
+    void itCannotBeCapped() {
+        var module = TestModule.file(place.directory(), "loop.wasm", TestModule.program(false));
+        var vm = place.host
+                .vms()
+                .create(
+                        "loop",
+                        VmPlace.capped(
+                                settings(new GuestSettings.Wasm(module, 1 << 20, List.of(), Duration.ofSeconds(1))),
+                                0.5));
+
+        assertThat(failure(vm.start("wanted"))).contains("a program of WASI (_start) cannot be capped");
     }
 
     @Test

@@ -20,9 +20,11 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
@@ -235,18 +237,22 @@ class QemuFaultsTest {
 
     /** What calls as QEMU does, answers every command, and then does something else. */
     private static String talker(String greeting, String atCommand) {
+        return talker(greeting, "", atCommand);
+    }
+
+    private static String talker(String greeting, String cpus, String atCommand) {
         return "program = \"" + program("""
                 exec /usr/bin/python3 -c '
-                import json, socket, time
+                import json, os, socket, time
                 q = socket.socket(socket.AF_UNIX); q.connect("qmp.sock")
                 c = socket.socket(socket.AF_UNIX); c.connect("console.sock")
                 q.sendall(b"%s\\n")
                 for line in q.makefile():
                     asked = json.loads(line)
-                    value = [] if asked["execute"] == "query-cpus-fast" else {"running": True}
+                    value = [%s] if asked["execute"] == "query-cpus-fast" else {"running": True}
                     q.sendall((json.dumps({"return": value, "id": asked["id"]}) + "\\n").encode())
                     %s
-                time.sleep(1000)'""".formatted(greeting, atCommand)) + "\"";
+                time.sleep(1000)'""".formatted(greeting, cpus, atCommand)) + "\"";
     }
 
     private static final String GREETING = "{\\\"QMP\\\": {}}";
@@ -301,6 +307,79 @@ class QemuFaultsTest {
         vms.leavesNothing(vm);
     }
 
+    @Test
+    void aSnapshotOfAMachineThatDoesNotGetOnIsGivenUp() {
+        idle("hang-timeout = 1 s\n" + talker(GREETING, "pass"), "");
+        start();
+
+        assertThatThrownBy(() -> vms.host().vms().snapshot(vm.name(), "none", "asked by the test"))
+                .hasMessageContaining("QEMU has not got on with saving or loading the machine for 1 s");
+
+        assertThat(status(vm).state()).isEqualTo(State.RUNNING);
+        assertThat(vms.folder(vm).resolve("state.sock")).doesNotExist();
+        assertThat(vms.host().vms().snapshots(vm.name())).isEmpty();
+    }
+
+    @Test
+    void whatAScriptHasStartedEndsWithIt() {
+        var script = program("qemu-system-x86_64 \"$@\"\nexit $?");
+        idle("program = \"" + script + "\"", "");
+        start();
+        var machine = machine();
+        await(vm.kill("asked by the test"));
+        Peers.until("QEMU has ended", VmHost.PATIENCE, () -> !machine.isAlive());
+        vms.leavesNothing(vm);
+
+        start();
+        var orphan = machine();
+        signal("KILL", vms.qemu(vm));
+        until(vm, State.FAILED);
+        Peers.until("the orphan has ended", VmHost.PATIENCE, () -> !orphan.isAlive());
+    }
+
+    private ProcessHandle machine() {
+        return vms.qemu(vm).children().findFirst().orElseThrow();
+    }
+
+    @Test
+    void theSocketOfItsScreenIsGoneWithAQemuThatIsKilled() {
+        var socket = vms.directory().resolve("vnc.sock");
+        idle("vnc = \"unix:" + socket + "\"", "");
+        start();
+        assertThat(socket).exists();
+
+        signal("KILL", vms.qemu(vm));
+
+        until(vm, State.FAILED);
+        assertThat(socket).doesNotExist();
+    }
+
+    @Test
+    void whatItLeavesInItsFolderIsInNobodysWay() {
+        idle("program = \"" + program("mkdir -p logs/old && touch logs/old/log; exit 7") + "\"", "");
+
+        assertThat(refusal()).isEqualTo("QEMU did not start: exit code 7");
+    }
+
+    @Test
+    void oneThatDoesNotRunHasNoScreen() {
+        idle("screen = true", "");
+        start();
+        await(vm.kill("asked by the test"));
+
+        assertThatThrownBy(() -> await(
+                        vms.host().vms().screenshot(vm.name(), vms.directory().resolve("screen.png"))))
+                .hasMessage("it is not running");
+    }
+
+    @Test
+    void aProgramMayBeNamedRelativeToTheFileOrDirectoryThatItsSettingsComeFrom() {
+        var script = program("echo I am the one >&2; exit 7");
+        idle("program = \"./" + script.getFileName() + "\"", "");
+
+        assertThat(refusal()).isEqualTo("QEMU did not start: I am the one");
+    }
+
     // --- restarts
 
     @Test
@@ -319,7 +398,7 @@ class QemuFaultsTest {
                         "restarting: it is started again in 10 ms",
                         "restarting: it is started again in 20 ms",
                         "restarting: it is started again in 25 ms",
-                        "given-up: it was started 3 times in a row; it stays as it is until it is started by command");
+                        "given-up: it was started again 3 times in a row; it stays as it is until it is started by command");
         assertThat(status(vm).starts()).isEqualTo(4);
         assertThat(told(vm)).contains("failed: QEMU did not start: exit code 7", "starting: restart policy on-failure");
     }
@@ -482,21 +561,25 @@ class QemuFaultsTest {
 
             await(vm.pause("asked by the test"));
             vms.host().vms().snapshot(vm.name(), "before", "asked by the test");
+            // Of a machine that has not moved since, which QEMU does not save again.
+            vms.host().vms().snapshot(vm.name(), "again", "asked by the test");
+            vms.host().vms().deleteSnapshot(vm.name(), "before");
+            vms.host().vms().snapshot(vm.name(), "third", "asked by the test");
             assertThat(status(vm).state()).isEqualTo(State.PAUSED);
             screen.skip();
             var paused = Integer.parseInt(screen.last("COUNT (\\d+) after"));
             await(vm.resume("asked by the test"));
             goesOn(screen, paused);
             screen.until("COUNT %d after %d, on disk %d, ahead 0\r".formatted(paused + 5, paused + 4, paused + 4));
-            assertThatThrownBy(() -> vms.host().vms().restore(vm.name(), "before", "asked by the test"))
+            assertThatThrownBy(() -> vms.host().vms().restore(vm.name(), "third", "asked by the test"))
                     .hasMessageContaining("it is running already");
             await(vm.kill("asked by the test"));
             vms.leavesNothing(vm);
 
-            vms.host().vms().restore(vm.name(), "before", "asked by the test");
+            vms.host().vms().restore(vm.name(), "third", "asked by the test");
 
             goesOn(screen, paused);
-            assertThat(told(vm)).contains("starting: asked by the test, snapshot before");
+            assertThat(told(vm)).contains("starting: asked by the test, snapshot third");
             await(vm.stop("asked by the test"));
             screen.until("BUTTON\r");
         }
@@ -545,17 +628,81 @@ class QemuFaultsTest {
         }
     }
 
+    @Test
+    void aChangeOfTheCoresForGuestsDuringAStartCounts() throws Exception {
+        var cores = vms.host().topology().allowed();
+        Assumptions.assumeTrue(cores.size() > 1, "one core only: nowhere else to go");
+        var last = cores.getLast().id();
+        // It is its own virtual CPU, and tells of it when it is let.
+        idle(
+                talker(
+                        GREETING,
+                        "{\"thread-id\": os.getpid()}",
+                        "if asked[\"execute\"] == \"qmp_capabilities\": open(\"asked\", \"w\"); "
+                                + "[time.sleep(0.01) for _ in iter(lambda: os.path.exists(\"go\"), True)]"),
+                "");
+        var started = vm.start("the test wants it");
+        try {
+            Peers.until(
+                    "it is asked for its virtual CPUs",
+                    VmHost.PATIENCE,
+                    () -> Files.exists(vms.folder(vm).resolve("asked")));
+            vms.host().assign(last, Role.GUEST);
+            assertThat(status(vm).state()).isEqualTo(State.STARTING);
+
+            Files.createFile(vms.folder(vm).resolve("go"));
+            await(started);
+
+            assertThat(allowed(text(Path.of("/proc/" + vms.qemu(vm).pid() + "/status"))))
+                    .isEqualTo("" + last);
+        } finally {
+            vms.host().assign(last, Role.SHARED);
+        }
+    }
+
+    @Test
+    void itsVirtualCpusAreWeighedByTheKernel() {
+        idle("", "weight = 50");
+        start();
+        assertThat(niceness()).containsExactly(3);
+        await(vm.kill("asked by the test"));
+        vms.host().vms().delete(vm.name());
+
+        // More than others have needs a right.
+        idle("", "weight = 200");
+        start();
+        if (told(vm).stream().noneMatch(it -> it.startsWith("warning: its weight of 200 has no effect"))) {
+            assertThat(niceness()).containsExactly(-3);
+        }
+    }
+
+    private List<Integer> niceness() {
+        return tasks("stat")
+                .map(stat -> Integer.parseInt(stat.replaceFirst(".*\\) ", "").split(" ")[16]))
+                .toList();
+    }
+
     /** On which cores the kernel lets its virtual CPUs run. */
     private List<String> vcpus() {
+        return tasks("status").map(QemuFaultsTest::allowed).toList();
+    }
+
+    private static String allowed(String status) {
+        return status.lines()
+                .filter(line -> line.startsWith("Cpus_allowed_list:"))
+                .findFirst()
+                .orElseThrow()
+                .replaceFirst(".*:\\s*", "");
+    }
+
+    /** What the kernel has in a file for each of the threads that are its virtual CPUs. */
+    private Stream<String> tasks(String file) {
         try (var tasks = Files.list(Path.of("/proc/" + vms.qemu(vm).pid() + "/task"))) {
-            return tasks.map(task -> text(task.resolve("status")))
-                    .filter(status -> status.contains("CPU ") && status.startsWith("Name:\tCPU "))
-                    .map(status -> status.lines()
-                            .filter(line -> line.startsWith("Cpus_allowed_list:"))
-                            .findFirst()
-                            .orElseThrow()
-                            .replaceFirst(".*:\\s*", ""))
-                    .toList();
+            return tasks
+                    .filter(task -> text(task.resolve("comm")).startsWith("CPU "))
+                    .map(task -> text(task.resolve(file)))
+                    .toList()
+                    .stream();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -600,6 +747,32 @@ class QemuFaultsTest {
             }
             assertThat(folder).doesNotExist();
             assertThat(VmHost.folder(directory.path(), "other")).doesNotExist();
+        }
+    }
+
+    /** Ctrl-C at a terminal is for all that stands in the foreground. */
+    @Test
+    void anInterruptOfTheHostsGroupLetsItAskItsGuests() throws Exception {
+        var settings = "vms.one { guest { type = qemu, memory = 64 MiB, accelerator = tcg }, stop-timeout = 1 s }";
+        try (var directory = new ShortDirectory()) {
+            var command = new ArrayList<>(List.of("env", "--default-signal=INT", "setsid"));
+            command.addAll(HostProcess.command(directory.path(), settings));
+            try (var host = new HostProcess(command)) {
+                runs(directory.path(), 1);
+
+                interrupt(host.pid());
+
+                Peers.until("the host has ended", VmHost.PATIENCE, () -> !host.alive());
+            }
+            assertThat(text(directory.path().resolve("vms/one/one.history")))
+                    .contains("the guest was asked to end", "the guest did not end within 1 s and was killed")
+                    .doesNotContain("signal");
+        }
+    }
+
+    private static void interrupt(long group) {
+        try (var kill = Peers.start(List.of("kill", "-INT", "--", "-" + group))) {
+            kill.await(VmHost.PATIENCE).ok();
         }
     }
 

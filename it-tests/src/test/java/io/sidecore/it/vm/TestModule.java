@@ -26,7 +26,13 @@ final class TestModule {
                     // o: reads outside of its memory
                     + is('o') + "41 7F 28 02 00 1A" + "0B"
                     // s: calls itself for ever
-                    + is('s') + "20 00 20 01 10 04" + "0B"
+                    + is('s') + "20 00 20 01 10 05" + "0B"
+                    // f: the same, with a read of 512 bytes sent and its answer taken at every depth
+                    + is('f')
+                    + "41 80 10 42 80 04 37 03 10"
+                    + "41 00 41 80 10 10 01 1A 41 00 41 80 18 10 02 1A"
+                    + "20 00 20 01 10 05"
+                    + "0B"
                     // r: a read of 512 bytes to an address outside of its memory; answers with a message of as many
                     // bytes as the error's
                     // number
@@ -97,16 +103,17 @@ final class TestModule {
                         2,
                         List.of(
                                 join(name("sidecore"), name("message_send"), hex("00 03")),
-                                join(name("sidecore"), name("vif_send"), hex("00 03")))),
+                                join(name("sidecore"), name("vif_send"), hex("00 03")),
+                                join(name("sidecore"), name("vif_recv"), hex("00 03")))),
                 section(3, List.of(hex("00"), hex("01"), hex("02"))),
                 section(5, List.of(hex("01 01 10"))),
                 section(
                         7,
                         List.of(
                                 join(name("memory"), hex("02 00")),
-                                join(name("on_start"), hex("00 02")),
-                                join(name("message_buffer"), hex("00 03")),
-                                join(name("on_message"), hex("00 04")))),
+                                join(name("on_start"), hex("00 03")),
+                                join(name("message_buffer"), hex("00 04")),
+                                join(name("on_message"), hex("00 05")))),
                 section(10, List.of(body(""), body("41 80 08"), body(ON_MESSAGE))));
     }
 

@@ -126,15 +126,16 @@ final class VmHost implements AutoCloseable {
     void leavesNothing(VmHandle vm) {
         assertThat(folder(vm)).doesNotExist();
         assertThat(host.storage().vifs().keySet()).noneMatch(id -> id.startsWith("vm/" + vm.name() + "/"));
-        assertThat(ProcessHandle.current().children().map(VmHost::command))
-                .as("processes of %s", vm.name())
-                .noneMatch(command -> command.contains("guest=" + vm.name() + ","));
+        assertThat(ProcessHandle.allProcesses().map(VmHost::worksIn))
+                .as("where processes work")
+                .noneMatch(folder -> folder.startsWith(folder(vm).toString()));
     }
 
-    private static String command(ProcessHandle process) {
+    /** A folder that is gone has " (deleted)" behind its name. */
+    private static String worksIn(ProcessHandle process) {
         try {
-            return Files.readString(Path.of("/proc/" + process.pid() + "/cmdline"))
-                    .replace('\0', ' ');
+            return Files.readSymbolicLink(Path.of("/proc/" + process.pid() + "/cwd"))
+                    .toString();
         } catch (IOException gone) {
             return "";
         }

@@ -1,6 +1,7 @@
 package io.sidecore.it.vm;
 
 import com.typesafe.config.ConfigFactory;
+import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vm.GuestProgram;
 import io.sidecore.actors.vm.VirtualMachine.State;
 import io.sidecore.conf.AttachMode;
@@ -108,11 +109,27 @@ final class VmPlace implements AutoCloseable {
                 stopTimeout);
     }
 
+    static VmSettings capped(VmSettings settings, double cap) {
+        return new VmSettings(
+                settings.guest(),
+                settings.disks(),
+                settings.autostart(),
+                settings.weight(),
+                OptionalDouble.of(cap),
+                settings.restart(),
+                settings.startTimeout(),
+                settings.stopTimeout());
+    }
+
     VmHandle java(String name, Supplier<GuestProgram> program, Disk... disks) {
         return host.vms().create(name, settings(java(Duration.ofSeconds(30)), disks), program);
     }
 
     // --- questions
+
+    VirtualInterface.Status vif(String id) {
+        return done(host.storage().vifs().get(id).inspect());
+    }
 
     static <T> T done(CompletionStage<T> stage) {
         return stage.toCompletableFuture()

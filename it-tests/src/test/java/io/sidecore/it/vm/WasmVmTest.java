@@ -230,6 +230,23 @@ class WasmVmTest {
         place.host.storage().delete("a");
     }
 
+    @ParameterizedTest
+    @EnumSource
+    void aGuestThatAsksItsDiskFromEveryDepthLeavesItWhole(Placement placement) throws Exception {
+        var bystander = bystander();
+        var vm = bad(LONG, disk("a", placement));
+
+        say(vm, "f");
+
+        until(vm, State.FAILED);
+        assertThat(cause(vm)).contains("its calls are nested too deeply for its stack");
+        done(vm.start("again"));
+        say(vm, "f");
+        until(vm, State.FAILED);
+        assertServed(bystander);
+        place.host.storage().delete("a");
+    }
+
     @Test
     void anEndlessLoopFailsItAfterItsDeadlineAndNobodyElse() throws Exception {
         var bystander = bystander();

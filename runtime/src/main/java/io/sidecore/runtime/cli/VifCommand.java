@@ -90,6 +90,11 @@ final class VifCommand {
                         vif.get("volume").asText() + " (" + vif.get("mode").asText() + ")")
                 .add("placement", vif.get("placement").asText())
                 .add("interposers", interposers(vif));
+        if (vif.get("refused").asLong() > 0) {
+            fields.add(
+                    "refused",
+                    vif.get("refused").asLong() + " requests that make no sense, or lie outside of disk or memory");
+        }
         var queues = new Table("QUEUE", "LOOP", "STATE", ">GENERATION", ">REQUESTS", ">MEAN", ">P99");
         for (var queue : vif.get("queues")) {
             queues.row(

@@ -189,6 +189,7 @@ final class HostReport {
                 status.queues().stream().map(HostReport::queue).toList(),
                 status.inFlight(),
                 tally.slowRequests(),
+                tally.refused(),
                 tally.stalls(),
                 tally.replayed(),
                 Arrays.stream(BlockOp.values())

@@ -119,6 +119,7 @@ public final class Views {
      * A VIF. What it counts is since it was created, over all its queues, those that have ended included.
      *
      * @param slowRequests those that took longer than {@code vif.slow-after}
+     * @param refused those of a guest inside the host that are neither served nor answered, and counted nowhere else
      * @param stalls times that a queue stood still for a change
      * @param replayed requests that were issued again behind a change
      * @param operations one for each kind that was asked for
@@ -134,6 +135,7 @@ public final class Views {
             List<QueueView> queues,
             long inFlight,
             long slowRequests,
+            long refused,
             long stalls,
             long replayed,
             List<OperationView> operations) {}

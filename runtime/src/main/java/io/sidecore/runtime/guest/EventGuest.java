@@ -1,19 +1,14 @@
 package io.sidecore.runtime.guest;
 
-import io.sidecore.actors.block.Errno;
 import io.sidecore.actors.core.VcpuThreads;
 import io.sidecore.actors.vm.GuestContext;
 import io.sidecore.actors.vm.GuestException;
 import io.sidecore.actors.vm.GuestProgram;
+import io.sidecore.actors.vm.VirtualMachine;
 import io.sidecore.conf.Amounts;
 import io.sidecore.conf.VmSettings;
 import io.sidecore.runtime.guest.wasm.WasmTrap;
 import io.sidecore.runtime.transfer.VolumeFiles;
-import java.io.ByteArrayInputStream;
-import java.io.ByteArrayOutputStream;
-import java.io.DataInputStream;
-import java.io.DataOutputStream;
-import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -22,6 +17,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -31,6 +27,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BooleanSupplier;
@@ -46,10 +43,17 @@ public final class EventGuest extends InsideGuest {
 
     private static final String STATE_FILE = "program.state";
     private static final String MEMORY_FILE = "memory";
-    private static final int STATE_MAGIC = 0x53435631;
     private static final int PAGE = 4096;
     /** What is read of a kept memory at once. */
     private static final int CHUNK = 64 * PAGE;
+    /** What is written of it before somebody looks whether it still should be. */
+    private static final int STRETCH = 1 << 20;
+
+    /** How long a snapshot waits for its disks, and the guest with it. */
+    private static final Duration DRAIN_TIMEOUT = VirtualMachine.PAUSE_TIMEOUT;
+
+    /** As good as for ever. */
+    private static final Duration LONGEST = Duration.ofDays(36_500);
 
     /** What the host shares among such guests. */
     public record Floor(VcpuThreads threads, ScheduledExecutorService timers) {}
@@ -66,7 +70,9 @@ public final class EventGuest extends InsideGuest {
 
     // What is to be told, set by any thread.
     private final AtomicLong blocks = new AtomicLong();
-    private final ConcurrentLinkedQueue<Timer> due = new ConcurrentLinkedQueue<>();
+    /** Timers that may have come; a mark may be of one that was taken back or set anew. */
+    private final AtomicLong due = new AtomicLong();
+
     private final ConcurrentLinkedQueue<byte[]> messages = new ConcurrentLinkedQueue<>();
     private final AtomicInteger messageCount = new AtomicInteger();
     private final ConcurrentLinkedQueue<BooleanSupplier> tasks = new ConcurrentLinkedQueue<>();
@@ -115,8 +121,35 @@ public final class EventGuest extends InsideGuest {
     // --- start
 
     @Override
+    void check(Path snapshot) throws IOException {
+        var state = EventState.read(snapshot.resolve(STATE_FILE));
+        var made = programs.get();
+        program = made;
+        var present = made.getClass().getName();
+        if (!state.program().equals(present)) {
+            throw new GuestException("the snapshot is of a program " + state.program() + ", not " + present);
+        }
+        if (state.ports().size() != vm.disks().size()) {
+            throw new GuestException("the snapshot is of a VM with %d disks, and this one has %d"
+                    .formatted(state.ports().size(), vm.disks().size()));
+        }
+        var file = snapshot.resolve(MEMORY_FILE);
+        if (!Files.isReadable(file)) {
+            throw new GuestException("the snapshot is damaged: its memory is not there, or cannot be read");
+        }
+        var bytes = Files.size(file);
+        if (bytes != memory().byteSize()) {
+            throw new GuestException("the snapshot is of a VM with %s of memory, and this one has %s"
+                    .formatted(Amounts.size(bytes), Amounts.size(memory().byteSize())));
+        }
+        made.check(state.own());
+    }
+
+    @Override
     void prepare() {
-        program = programs.get();
+        if (program == null) {
+            program = programs.get();
+        }
         // One that has just begun waits by returning, and need not have looked for answers before.
         ports.forEach(port -> port.signalAnswers(true));
         vcpu = floor.threads()
@@ -129,13 +162,17 @@ public final class EventGuest extends InsideGuest {
 
     @Override
     CompletableFuture<Void> begin(Optional<Path> snapshot) {
+        if (snapshot.isPresent()) {
+            // What is read takes its time, and is no event of the guest's.
+            return Aside.run(THREAD, () -> read(snapshot.get()))
+                    .thenCompose(state -> between(() -> {
+                        restore(state);
+                        return true;
+                    }));
+        }
         return between(() -> {
-            if (snapshot.isPresent()) {
-                restore(snapshot.get());
-            } else {
-                event = "on_start";
-                program().onStart(context);
-            }
+            event = "on_start";
+            program().onStart(context);
             return true;
         });
     }
@@ -166,10 +203,23 @@ public final class EventGuest extends InsideGuest {
         }
     }
 
+    /** For what the host wants of it: that does not wait for what the guest has used. */
+    private void urge() {
+        var present = vcpu;
+        if (present != null) {
+            floor.threads().urge(present);
+        }
+    }
+
     @Override
     void woken(int vif) {
         blocks.getAndUpdate(marks -> marks | 1L << vif);
         wake();
+    }
+
+    @Override
+    boolean typed(byte[] line) {
+        return sent(line);
     }
 
     @Override
@@ -197,7 +247,7 @@ public final class EventGuest extends InsideGuest {
             }
             return true;
         });
-        wake();
+        urge();
         return done;
     }
 
@@ -209,10 +259,12 @@ public final class EventGuest extends InsideGuest {
         if (task != null) {
             if (task.getAsBoolean()) {
                 task = null;
-                return isMore();
             }
-            // It goes on when something wakes the guest.
-            return false;
+            if (task != null || !tasks.isEmpty() || stopAsked) {
+                urge();
+            }
+            // A task that is not done goes on when something wakes the guest.
+            return task == null && isMore();
         }
         if (halted() || exited) {
             return false;
@@ -243,6 +295,7 @@ public final class EventGuest extends InsideGuest {
                     var timer = nextDue();
                     if (timer != null) {
                         timers[timer.number] = null;
+                        unmark(timer.number);
                         event = "on_timer";
                         program.onTimer(context, timer.number);
                         return isMore();
@@ -266,13 +319,24 @@ public final class EventGuest extends InsideGuest {
         return paused || saving;
     }
 
-    /** One that was set anew or taken back after it had come due is none any more. */
+    /** The one that is due for longest. */
     private @Nullable Timer nextDue() {
-        Timer timer;
-        do {
-            timer = due.poll();
-        } while (timer != null && timers[timer.number] != timer);
-        return timer;
+        Timer next = null;
+        var now = System.nanoTime();
+        for (var marks = due.get(); marks != 0; marks &= marks - 1) {
+            var number = Long.numberOfTrailingZeros(marks);
+            var timer = timers[number];
+            if (timer == null || timer.at - now > 0) {
+                unmark(number);
+            } else if (next == null || timer.at - next.at < 0) {
+                next = timer;
+            }
+        }
+        return next;
+    }
+
+    private void unmark(int timer) {
+        due.getAndUpdate(marks -> marks & ~(1L << timer));
     }
 
     private boolean isMore() {
@@ -280,7 +344,7 @@ public final class EventGuest extends InsideGuest {
             return task != null || !tasks.isEmpty();
         }
         return !tasks.isEmpty()
-                || !halted() && (blocks.get() != 0 || !due.isEmpty() || !messages.isEmpty() || stopAsked);
+                || !halted() && (blocks.get() != 0 || due.get() != 0 || !messages.isEmpty() || stopAsked);
     }
 
     private final class EventFaults implements VcpuThreads.Faults {
@@ -301,6 +365,7 @@ public final class EventGuest extends InsideGuest {
             end(new Exit(
                     false,
                     event + " lasted longer than " + Amounts.duration(deadline) + ", and could not be interrupted"));
+            giveUp();
         }
 
         @Override
@@ -350,7 +415,7 @@ public final class EventGuest extends InsideGuest {
     @Override
     public CompletionStage<Void> stop() {
         stopAsked = true;
-        wake();
+        urge();
         return CompletableFuture.completedFuture(null);
     }
 
@@ -386,25 +451,39 @@ public final class EventGuest extends InsideGuest {
 
     @Override
     public CompletionStage<Void> snapshot(Path folder) {
-        var saved = new CompletableFuture<byte[]>();
+        var kept = new CompletableFuture<EventState>();
+        var late = new AtomicBoolean();
+        var limit = floor.timers()
+                .schedule(
+                        () -> {
+                            late.set(true);
+                            urge();
+                        },
+                        DRAIN_TIMEOUT.toNanos(),
+                        TimeUnit.NANOSECONDS);
         return between(() -> {
-                    for (var port : ports) {
-                        if (!port.drained()) {
-                            return false;
-                        }
+                    if (!drained(late.get())) {
+                        return false;
                     }
-                    saved.complete(state());
+                    kept.complete(state());
+                    // From here on it stands still.
+                    saving = true;
                     return true;
                 })
-                .thenCompose(done -> Aside.<Void>run(THREAD, () -> {
-                            Files.write(folder.resolve(STATE_FILE), saved.join());
+                .whenComplete((drained, failure) -> limit.cancel(false))
+                .thenCompose(drained -> keep(() -> {
+                            kept.join().write(folder.resolve(STATE_FILE));
                             saveMemory(folder.resolve(MEMORY_FILE));
                             disks().save(new VolumeFiles(place.host()), folder);
                             return null;
                         })
-                        .handle((kept, failure) -> Optional.ofNullable(failure)))
+                        .handle((done, failure) -> Optional.ofNullable(failure)))
                 // It goes on in either case.
-                .thenCompose(failure -> between(this::goOn)
+                .thenCompose(failure -> between(() -> {
+                            saving = false;
+                            ports.forEach(HeldPort::goOn);
+                            return true;
+                        })
                         .thenAccept(on -> failure.ifPresent(why -> {
                             throw why instanceof GuestException known
                                     ? known
@@ -412,44 +491,40 @@ public final class EventGuest extends InsideGuest {
                         })));
     }
 
-    /** After a snapshot: answers that came before it are still to be told of. */
-    private boolean goOn() {
-        saving = false;
+    /** Whether all that it has sent is answered; if some of it never is, it does not wait for ever. */
+    private boolean drained(boolean late) {
+        @Nullable String waiting = null;
         for (var i = 0; i < ports.size(); i++) {
-            if (ports.get(i).holdsAny() && ports.get(i).signalled()) {
-                woken(i);
+            if (!ports.get(i).drained()) {
+                waiting = vm.disks().get(i).volume();
             }
         }
-        return true;
+        if (waiting != null && late) {
+            ports.forEach(HeldPort::goOn);
+            throw new GuestException("disk %s has not answered within %s; the guest goes on without a snapshot"
+                    .formatted(waiting, Amounts.duration(DRAIN_TIMEOUT)));
+        }
+        return waiting == null;
     }
 
-    private byte[] state() throws IOException {
-        var program = program();
-        var own =
-                program.save().orElseThrow(() -> new GuestException("its program cannot be saved (GuestProgram.save)"));
-        var bytes = new ByteArrayOutputStream();
-        var out = new DataOutputStream(bytes);
-        out.writeInt(STATE_MAGIC);
-        out.writeUTF(program.getClass().getName());
-        out.writeInt(own.length);
-        out.write(own);
-        var now = System.nanoTime();
-        for (var timer : timers) {
-            out.writeLong(timer == null ? -1 : Math.max(0, timer.at - now));
+    private EventState state() {
+        try {
+            var program = program();
+            var own = program.save()
+                    .orElseThrow(() -> new GuestException("its program cannot be saved (GuestProgram.save)"));
+            var now = System.nanoTime();
+            return new EventState(
+                    program.getClass().getName(),
+                    own,
+                    Arrays.stream(timers)
+                            .mapToLong(timer -> timer == null ? -1 : Math.max(0, timer.at - now))
+                            .toArray(),
+                    ports.stream().map(HeldPort::state).toList(),
+                    List.copyOf(messages));
+        } catch (Throwable e) {
+            ports.forEach(HeldPort::goOn);
+            throw e;
         }
-        out.writeInt(ports.size());
-        for (var port : ports) {
-            out.writeBoolean(port.signalled());
-            for (var held : port.held()) {
-                out.writeBoolean(true);
-                out.writeLong(held.tag());
-                out.writeUTF(held.error().name());
-            }
-            out.writeBoolean(false);
-        }
-        // From here on it stands still.
-        saving = true;
-        return bytes.toByteArray();
     }
 
     /** Pages that are all zero are left out: they are holes. */
@@ -458,6 +533,9 @@ public final class EventGuest extends InsideGuest {
         try (var channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
             var size = memory().byteSize();
             for (long at = 0; at < size; at += PAGE) {
+                if (at % STRETCH == 0) {
+                    keepsOn();
+                }
                 var bytes = memory().asSlice(at, Math.min(PAGE, size - at));
                 if (bytes.mismatch(MemorySegment.ofArray(zeros).asSlice(0, bytes.byteSize())) >= 0) {
                     write(channel, bytes.asByteBuffer(), at);
@@ -475,19 +553,12 @@ public final class EventGuest extends InsideGuest {
         }
     }
 
-    private void restore(Path folder) throws IOException {
+    /** Of a snapshot that was checked. */
+    private EventState read(Path folder) throws IOException {
         try (var channel = FileChannel.open(folder.resolve(MEMORY_FILE))) {
-            if (channel.size() != memory().byteSize()) {
-                throw new GuestException("the snapshot is of a VM with %s of memory, and this one has %s"
-                        .formatted(Amounts.size(channel.size()), Amounts.size(memory().byteSize())));
-            }
             restoreMemory(channel);
         }
-        try (var in = new DataInputStream(new ByteArrayInputStream(Files.readAllBytes(folder.resolve(STATE_FILE))))) {
-            restore(in);
-        } catch (EOFException | IllegalArgumentException e) {
-            throw new GuestException("the snapshot is damaged: " + e.getMessage(), e);
-        }
+        return EventState.read(folder.resolve(STATE_FILE));
     }
 
     /** What is zero is left alone: a page that nobody touches takes no memory of the host. */
@@ -507,39 +578,18 @@ public final class EventGuest extends InsideGuest {
         }
     }
 
-    private void restore(DataInputStream in) throws IOException {
-        var program = program();
-        if (in.readInt() != STATE_MAGIC) {
-            throw new GuestException("the snapshot is of another kind of guest");
-        }
-        var of = in.readUTF();
-        if (!of.equals(program.getClass().getName())) {
-            throw new GuestException("the snapshot is of a program " + of + ", not "
-                    + program.getClass().getName());
-        }
-        var own = in.readNBytes(in.readInt());
-        var remaining = new long[GuestContext.TIMERS];
-        for (var i = 0; i < GuestContext.TIMERS; i++) {
-            remaining[i] = in.readLong();
-        }
-        if (in.readInt() != ports.size()) {
-            throw new GuestException("the snapshot is of a VM with another number of disks");
-        }
+    private void restore(EventState state) {
         for (var i = 0; i < ports.size(); i++) {
-            var port = ports.get(i);
-            port.signalAnswers(in.readBoolean());
-            while (in.readBoolean()) {
-                port.hold(in.readLong(), Errno.valueOf(in.readUTF()));
-            }
-            if (port.holdsAny() && port.signalled()) {
-                woken(i);
-            }
+            ports.get(i).restore(state.ports().get(i));
+            // What it was to be told of when it was saved, it is told of again; that may be in vain.
+            woken(i);
         }
+        state.messages().forEach(this::sent);
         event = "on_restore";
-        program.onRestore(context, own);
+        program().onRestore(context, state.own());
         for (var i = 0; i < GuestContext.TIMERS; i++) {
-            if (remaining[i] >= 0) {
-                context.timer(i, Duration.ofNanos(remaining[i]));
+            if (state.timers()[i] >= 0) {
+                context.timer(i, Duration.ofNanos(state.timers()[i]));
             }
         }
     }
@@ -558,7 +608,7 @@ public final class EventGuest extends InsideGuest {
 
         @Override
         public void run() {
-            due.add(this);
+            due.getAndUpdate(marks -> marks | 1L << number);
             wake();
         }
 
@@ -574,9 +624,10 @@ public final class EventGuest extends InsideGuest {
         @Override
         public void timer(int number, Duration after) {
             cancelTimer(number);
-            var timer = new Timer(number, System.nanoTime() + after.toNanos());
+            var nanos = after.isNegative() ? 0 : (after.compareTo(LONGEST) < 0 ? after : LONGEST).toNanos();
+            var timer = new Timer(number, System.nanoTime() + nanos);
             timers[number] = timer;
-            timer.scheduled = floor.timers().schedule(timer, after.toNanos(), TimeUnit.NANOSECONDS);
+            timer.scheduled = floor.timers().schedule(timer, nanos, TimeUnit.NANOSECONDS);
         }
 
         @Override

@@ -9,14 +9,16 @@ import io.sidecore.actors.vif.InlineQueue;
 import io.sidecore.actors.vm.Guest;
 import io.sidecore.actors.vm.GuestContext;
 import io.sidecore.actors.vm.GuestException;
+import io.sidecore.actors.vm.VirtualMachine;
 import io.sidecore.conf.Placement;
 import io.sidecore.conf.VmSettings;
 import io.sidecore.devices.linux.OffHeap;
 import io.sidecore.devices.ring.RingQueue;
-import io.sidecore.runtime.transfer.VolumeFiles;
 import io.sidecore.runtime.vm.Messages;
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -24,6 +26,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
@@ -41,6 +44,13 @@ abstract class InsideGuest implements Guest {
 
     private static final int VIFS = 64;
 
+    /** How long {@link #halt()} is waited for once it is killed: what it holds is to be free before it is given up. */
+    private static final Duration KILL_PATIENCE = VirtualMachine.KILL_TIMEOUT.dividedBy(2);
+
+    /** For who sees on his terminal what he typed. */
+    private static final byte[] LOST =
+            "[lost: the guest has not read what was typed before]\n".getBytes(StandardCharsets.US_ASCII);
+
     private static final Logger LOG = LoggerFactory.getLogger(InsideGuest.class);
 
     final GuestPlace place;
@@ -57,21 +67,33 @@ abstract class InsideGuest implements Guest {
     private volatile @Nullable String killedFor;
     private @Nullable Exit ending;
     private boolean running;
+    /** Completed when what executes is not waited for any more, whether or not it has ended. */
+    private final CompletableFuture<Void> enough = new CompletableFuture<>();
 
     /** What must be done before it runs, and fails its start. */
     private @Nullable CompletableFuture<Void> begun;
 
+    /** Of a snapshot: what writes it, for as long as it reads the memory and the disks. */
+    private CompletableFuture<?> keeping = CompletableFuture.completedFuture(null);
+
     InsideGuest(GuestPlace place, VmSettings vm) {
         this.place = place;
         this.vm = vm;
-        this.line = new LineDiscipline(place.console(), typed -> {
-            if (!sent(typed)) {
-                LOG.debug("VM {}: a line that was typed is lost: the guest does not read", place.vm());
+        this.line = new LineDiscipline(place.console(), whole -> {
+            if (!typed(whole)) {
+                line().print(LOST, 0, LOST.length);
             }
         });
     }
 
+    private LineDiscipline line() {
+        return line;
+    }
+
     // --- what a kind of guest has to say
+
+    /** Refuses a snapshot that it cannot go on from, before anything is changed. */
+    abstract void check(Path snapshot) throws IOException;
 
     /** Makes what executes. The memory and the ports are there. */
     abstract void prepare();
@@ -82,8 +104,13 @@ abstract class InsideGuest implements Guest {
     /** The VIF of this number has answers, or room again. Any thread; must not wait. */
     abstract void woken(int vif);
 
-    /** A line was typed, or a message sent; false if it is not taken. Any thread; must not wait. */
-    abstract boolean sent(byte[] message);
+    /** A line was typed; false if it is not taken. Any thread; must not wait. */
+    abstract boolean typed(byte[] line);
+
+    /** A message was sent; false if it is not taken, which it is by programs of events only. Any thread; must not wait. */
+    boolean sent(byte[] message) {
+        return false;
+    }
 
     /** Executes nothing more; completed when that is certain. */
     abstract CompletionStage<?> halt();
@@ -129,19 +156,20 @@ abstract class InsideGuest implements Guest {
         return beginning;
     }
 
-    private void prepare(Optional<Path> snapshot) {
-        var why = killedFor;
-        if (why != null) {
-            throw new GuestException(why);
-        }
+    private void prepare(Optional<Path> snapshot) throws IOException {
+        refuseKilled();
         if (vm.disks().size() > VIFS) {
             throw new GuestException("it has " + vm.disks().size() + " disks, and may have " + VIFS);
         }
         var mapped = OffHeap.map(vm.guest().memoryBytes(), arena);
         OffHeap.noHugePages(mapped);
         memory = mapped;
-        snapshot.ifPresent(folder -> GuestDisks.restore(new VolumeFiles(place.host()), vm.disks(), folder));
-        var held = GuestDisks.attach(place.host().storage(), place.vm(), vm.disks());
+        if (snapshot.isPresent()) {
+            check(snapshot.get());
+            GuestDisks.restore(place, vm.disks(), snapshot.get(), watcher(), this::refuseKilled);
+            refuseKilled();
+        }
+        var held = GuestDisks.attach(place.host().storage(), place.vm(), vm.disks(), watcher());
         disks = held;
         var guestMemory = GuestMemory.of(mapped);
         var limits = place.host().settings().vif();
@@ -153,15 +181,23 @@ abstract class InsideGuest implements Guest {
                 var queue =
                         new InlineQueue(attachment, guestMemory, limits, Clock.SYSTEM, () -> woken(number), refusals);
                 inlines.add(queue);
-                ports.add(new HeldPort(queue.port()));
+                ports.add(new HeldPort(queue.port(), () -> woken(number)));
+                held.held().get(i).vif().enlist(queue);
             } else {
                 var queue = new RingQueue(guestMemory, attachment, limits, () -> woken(number), refusals);
                 rings.add(queue);
-                ports.add(new HeldPort(queue.port()));
+                ports.add(new HeldPort(queue.port(), () -> woken(number)));
                 held.held().get(i).vif().connect(queue.end());
             }
             // A guest that has only sent so far waits as well, without having looked: the first answer wakes it.
             ports.getLast().signalAnswers(true);
+        }
+    }
+
+    private void refuseKilled() {
+        var why = killedFor;
+        if (why != null) {
+            throw new GuestException(why);
         }
     }
 
@@ -258,7 +294,32 @@ abstract class InsideGuest implements Guest {
         return killedFor != null;
     }
 
+    /** Writes a snapshot, aside; given up if the guest ends, which nothing of it outlives. */
+    final synchronized CompletableFuture<Void> keep(Callable<Void> work) {
+        if (ending != null) {
+            return CompletableFuture.failedFuture(new GuestException(ending.cause()));
+        }
+        var kept = Aside.run(THREAD, work);
+        keeping = kept;
+        return kept;
+    }
+
+    /** Of a snapshot, now and then: it goes on, unless the guest has ended. */
+    final void keepsOn() {
+        synchronized (this) {
+            if (ending != null) {
+                throw new GuestException(ending.cause());
+            }
+        }
+        watcher().progressed();
+    }
+
+    private synchronized CompletableFuture<Void> kept() {
+        return keeping.handle((kept, failure) -> null);
+    }
+
     private void finish(Exit how, Watcher told) {
+        told.ending(how);
         var _ = release(how.cause()).whenComplete((released, failure) -> told.exited(how));
     }
 
@@ -274,19 +335,24 @@ abstract class InsideGuest implements Guest {
         var halted = halt().toCompletableFuture();
         var held = disks;
         // One that cannot be stopped is not waited for for ever; what it can reach stays.
-        return halted.handle((over, failure) -> (Void) null)
+        return CompletableFuture.anyOf(halted.handle((over, failure) -> (Void) null), enough)
                 .completeOnTimeout(null, patience().toMillis(), TimeUnit.MILLISECONDS)
                 .thenCompose(over -> {
                     inlines.forEach(InlineQueue::close);
+                    // Nor is a store that does not give back what it has.
                     return CompletableFuture.allOf(inlines.stream()
-                            .map(queue -> queue.ended().toCompletableFuture())
-                            .toArray(CompletableFuture[]::new));
+                                    .map(queue -> queue.ended().toCompletableFuture())
+                                    .toArray(CompletableFuture[]::new))
+                            .completeOnTimeout(null, patience().toMillis(), TimeUnit.MILLISECONDS);
                 })
                 .thenCompose(over -> held == null ? CompletableFuture.<Void>completedFuture(null) : held.leave(why))
+                .thenCompose(over -> kept())
                 .whenComplete((left, failure) -> {
                     var ended = new ArrayList<CompletableFuture<?>>();
                     ended.add(halted);
+                    ended.add(kept());
                     rings.forEach(ring -> ended.add(ring.ended().toCompletableFuture()));
+                    inlines.forEach(inline -> ended.add(inline.ended().toCompletableFuture()));
                     var _ = CompletableFuture.allOf(ended.toArray(CompletableFuture[]::new))
                             .thenRunAsync(
                                     this::letGo, task -> Thread.ofVirtual().start(task));
@@ -310,7 +376,14 @@ abstract class InsideGuest implements Guest {
     public final void kill(String cause) {
         killedFor = cause;
         hurry();
+        // Also if it had ended before, and is waited for since.
+        enough.completeOnTimeout(null, KILL_PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
         end(new Exit(false, cause));
+    }
+
+    /** What executes cannot be ended: it is not waited for any longer. */
+    final void giveUp() {
+        enough.complete(null);
     }
 
     /** What executes now is to end soon. Any thread; must not wait. */

@@ -10,7 +10,6 @@ import io.sidecore.runtime.guest.wasm.WasmTrap;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
-import java.io.OutputStream;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -30,9 +29,6 @@ import org.jspecify.annotations.Nullable;
 public final class ProgramGuest extends InsideGuest {
     /** Lines that were typed and that it has not read, at most. */
     private static final int LINES = 1_024;
-
-    /** Deep enough for programs that recurse, and only as much of it is used as they need. */
-    private static final long STACK_BYTES = 8 << 20;
 
     private final GuestSettings.Wasm settings;
     private final GuestModule module;
@@ -59,37 +55,31 @@ public final class ProgramGuest extends InsideGuest {
     }
 
     @Override
-    void prepare() {
-        module.checkMemory(vm.guest().memoryBytes());
-        module.compile();
-        var context = new ProgramContext();
-        var output = new OutputStream() {
-            @Override
-            public void write(int b) {
-                write(new byte[] {(byte) b}, 0, 1);
-            }
+    void check(Path snapshot) {
+        throw notBetweenEvents("restored");
+    }
 
-            @Override
-            public void write(byte[] bytes, int offset, int length) {
-                context.print(bytes, offset, length);
-            }
-        };
+    @Override
+    void prepare() {
+        if (vm.cap().isPresent()) {
+            throw new GuestException(
+                    "a program of WASI (_start) cannot be capped, since the kernel schedules it; give it less weight");
+        }
+        var context = new ProgramContext();
         var arguments = new ArrayList<String>();
         arguments.add(place.vm());
         arguments.addAll(settings.arguments());
-        program = new WasiProgram(module, context, new WasiProgram.Streams(typed, output, output), arguments, Map.of());
+        program = new WasiProgram(module, context, WasiProgram.Streams.console(context, typed), arguments, Map.of());
+        module.compile();
     }
 
     @Override
     CompletableFuture<Void> begin(Optional<Path> snapshot) {
-        if (snapshot.isPresent()) {
-            return CompletableFuture.failedFuture(notBetweenEvents("restored"));
-        }
         var begun = new CompletableFuture<Void>();
         var started = Thread.ofPlatform()
                 .daemon()
                 .name("sidecore-program-" + place.vm())
-                .stackSize(STACK_BYTES)
+                .stackSize(WasiProgram.STACK_BYTES)
                 .unstarted(() -> run(begun));
         thread = started;
         started.start();
@@ -99,7 +89,7 @@ public final class ProgramGuest extends InsideGuest {
     private void run(CompletableFuture<Void> begun) {
         threadId = affinity.currentThreadId();
         affinity.pinThread(0, cores).ifPresent(why -> watcher().noted("warning", "it is not pinned: " + why));
-        affinity.nice(Nice.of(vm.weight())).ifPresent(why -> watcher().noted("warning", "it has no weight: " + why));
+        affinity.nice(0, Nice.of(vm.weight())).ifPresent(why -> watcher().noted("warning", "it has no weight: " + why));
         begun.complete(null);
         Exit how;
         try {
@@ -132,8 +122,8 @@ public final class ProgramGuest extends InsideGuest {
     }
 
     @Override
-    boolean sent(byte[] message) {
-        return typed.add(message);
+    boolean typed(byte[] line) {
+        return typed.add(line);
     }
 
     /** Its input ends; what it makes of that is its own affair. */

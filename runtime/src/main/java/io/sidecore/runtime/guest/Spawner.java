@@ -1,6 +1,7 @@
 package io.sidecore.runtime.guest;
 
 import io.sidecore.actors.block.DaemonThread;
+import io.sidecore.devices.linux.ProcessGroup;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -12,23 +13,22 @@ import java.util.concurrent.ExecutorService;
 
 /**
  * Starts processes that do not outlive the host, also if it is killed: the kernel kills them when the thread that has started them ends (prctl(2), PR_SET_PDEATHSIG, set by setpriv(1)). That is why it is one thread, which lives as long as the host.
+ *
+ * <p>Each has a session of its own (setsid(1)): what a terminal tells the host, Ctrl-C or that it is closed, is for the host, which asks its guests to end.
  */
 public final class Spawner implements AutoCloseable {
     private final ExecutorService thread = DaemonThread.started("sidecore-spawner");
 
     /**
-     * Starts a process.
+     * Starts a process. What it writes is lost, save for its standard error.
      *
-     * @param nice by how much it yields to others, -20 to 19
      * @throws IOException if it cannot be started
      */
-    public Process start(List<String> command, Path workingDirectory, int nice)
-            throws IOException, InterruptedException {
+    public Process start(List<String> command, Path workingDirectory) throws IOException, InterruptedException {
         var whole = new ArrayList<String>();
+        // Both become the program, under the number that they have.
+        found("setsid").ifPresent(setsid -> whole.add(setsid.toString()));
         found("setpriv").ifPresent(setpriv -> whole.addAll(List.of(setpriv.toString(), "--pdeathsig", "KILL")));
-        if (nice != 0) {
-            whole.addAll(List.of("nice", "-n", Integer.toString(nice)));
-        }
         whole.addAll(command);
         var builder = new ProcessBuilder(whole)
                 .directory(workingDirectory.toFile())
@@ -41,6 +41,15 @@ public final class Spawner implements AutoCloseable {
                 throw io;
             }
             throw new IOException(e.getCause().getMessage(), e.getCause());
+        }
+    }
+
+    /** Kills a process and all that it has started, where it was a script. It may have ended: those are killed then. */
+    public static void kill(Process process) {
+        ProcessGroup.kill(process.pid());
+        // Before it has a group of its own, too. What one that has ended said last can still be read.
+        if (process.isAlive()) {
+            process.destroyForcibly();
         }
     }
 

@@ -179,6 +179,11 @@ public final class HostMetrics implements AutoCloseable {
                 tally.slowRequests(),
                 is);
         all.counter(
+                "sidecore_vif_refused_requests",
+                "Requests of a guest inside the host that are neither served nor answered",
+                tally.refused(),
+                is);
+        all.counter(
                 "sidecore_vif_stalls",
                 "Times that a queue stood still for a change beneath it, or since its chain broke",
                 tally.stalls(),

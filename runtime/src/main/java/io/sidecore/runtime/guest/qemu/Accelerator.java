@@ -3,16 +3,18 @@ package io.sidecore.runtime.guest.qemu;
 import io.sidecore.actors.vm.GuestException;
 import io.sidecore.conf.Amounts;
 import io.sidecore.conf.GuestSettings;
+import io.sidecore.runtime.guest.Spawner;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * How a guest's instructions are executed. KVM may be there and still unable to run a guest, on a machine that is virtual itself: a trial boot tells.
@@ -26,50 +28,73 @@ record Accelerator(boolean kvm, String sentence) {
     /** What {@code isa-debug-exit} makes of the 0x2a that the trial ends with. */
     private static final int GOOD = 0x2a << 1 | 1;
 
-    /** What is wrong with KVM here, by program; empty: nothing. */
-    private static final Map<Path, Optional<String>> TRIED = new ConcurrentHashMap<>();
+    /** After which a trial that has failed is made again: what was in its way may be gone. */
+    private static final Duration FAILED_FOR = Duration.ofMinutes(1);
 
-    static Accelerator choose(GuestSettings.Accelerator wanted, Path program) {
-        return choose(wanted, program, DEVICE);
+    private static final Map<Path, Tried> TRIED = new HashMap<>();
+    private static final ReentrantLock TRYING = new ReentrantLock();
+
+    /**
+     * What came of a trial boot with a program.
+     *
+     * @param wrong with KVM here; empty: nothing
+     * @param nanoTime of it
+     */
+    private record Tried(Optional<String> wrong, long nanoTime) {
+        boolean counts(long now) {
+            return wrong.isEmpty() || now - nanoTime < FAILED_FOR.toNanos();
+        }
     }
 
-    /** @param device the kernel's */
-    static Accelerator choose(GuestSettings.Accelerator wanted, Path program, Path device) {
-        return switch (wanted) {
-            case TCG -> new Accelerator(false, "TCG, as configured");
-            case KVM -> {
-                TRIED.computeIfAbsent(program, it -> trial(it, device)).ifPresent(why -> {
-                    throw new GuestException("KVM is required (guest.accelerator = kvm) and cannot be used: " + why);
-                });
-                yield new Accelerator(true, "KVM, as configured");
-            }
-            case AUTO ->
-                TRIED.computeIfAbsent(program, it -> trial(it, device))
-                        .map(why -> new Accelerator(false, "TCG, which is slow: " + why))
-                        .orElse(new Accelerator(true, "KVM: a trial boot has worked"));
-        };
+    /** @param folder in which a trial works */
+    static Accelerator choose(GuestSettings.Accelerator wanted, Path program, Spawner spawner, Path folder)
+            throws InterruptedException {
+        return choose(wanted, program, spawner, folder, DEVICE, System.nanoTime());
     }
 
-    private static Optional<String> trial(Path program, Path device) {
+    /**
+     * @param device the kernel's
+     * @param now as {@link System#nanoTime} says
+     */
+    static Accelerator choose(
+            GuestSettings.Accelerator wanted, Path program, Spawner spawner, Path folder, Path device, long now)
+            throws InterruptedException {
+        if (wanted == GuestSettings.Accelerator.TCG) {
+            return new Accelerator(false, "TCG, as configured");
+        }
+        var wrong = wrong(program, spawner, folder, device, now);
+        if (wanted == GuestSettings.Accelerator.AUTO) {
+            return wrong.map(why -> new Accelerator(false, "TCG, which is slow: " + why))
+                    .orElse(new Accelerator(true, "KVM: a trial boot has worked"));
+        }
+        if (wrong.isPresent()) {
+            throw new GuestException("KVM is required (guest.accelerator = kvm) and cannot be used: " + wrong.get());
+        }
+        return new Accelerator(true, "KVM, as configured");
+    }
+
+    private static Optional<String> wrong(Path program, Spawner spawner, Path folder, Path device, long now)
+            throws InterruptedException {
         if (!Files.exists(device)) {
             return Optional.of("there is no " + device + " here");
         }
         if (!Files.isReadable(device) || !Files.isWritable(device)) {
             return Optional.of(device + " may not be used by this user; add it to the group kvm");
         }
+        // One at a time: others wait for what comes of it.
+        TRYING.lockInterruptibly();
         try {
-            var kernel = Files.createTempFile("sidecore-trial", ".elf");
-            try {
-                copy(kernel);
-                return boot(program, kernel);
-            } finally {
-                Files.deleteIfExists(kernel);
+            var before = TRIED.get(program);
+            if (before != null && before.counts(now)) {
+                return before.wrong();
             }
+            var wrong = boot(program, spawner, folder);
+            TRIED.put(program, new Tried(wrong, now));
+            return wrong;
         } catch (IOException e) {
             return Optional.of("the trial boot could not be made: " + e.getMessage());
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            return Optional.of("the trial boot was interrupted");
+        } finally {
+            TRYING.unlock();
         }
     }
 
@@ -80,33 +105,40 @@ record Accelerator(boolean kvm, String sentence) {
         }
     }
 
-    private static Optional<String> boot(Path program, Path kernel) throws IOException, InterruptedException {
-        var process = new ProcessBuilder(List.of(
-                        program.toString(),
-                        "-no-user-config",
-                        "-nodefaults",
-                        "-machine",
-                        "q35,accel=kvm",
-                        "-cpu",
-                        "host",
-                        "-m",
-                        "32M",
-                        "-display",
-                        "none",
-                        "-no-reboot",
-                        "-device",
-                        "isa-debug-exit,iobase=0xf4,iosize=4",
-                        "-kernel",
-                        kernel.toString()))
-                .redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()))
-                .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-                .start();
+    private static Optional<String> boot(Path program, Spawner spawner, Path folder)
+            throws IOException, InterruptedException {
+        var kernel = folder.resolve("trial.elf");
+        copy(kernel);
+        var command = List.of(
+                program.toString(),
+                "-no-user-config",
+                "-nodefaults",
+                "-machine",
+                "q35,accel=kvm",
+                "-cpu",
+                "host",
+                "-m",
+                "32M",
+                "-display",
+                "none",
+                "-no-reboot",
+                "-device",
+                "isa-debug-exit,iobase=0xf4,iosize=4",
+                "-kernel",
+                kernel.toString());
+        var process = spawner.start(command, folder);
         var errors = new StderrTail();
-        errors.read(process);
-        if (!process.waitFor(TRIAL.toMillis(), TimeUnit.MILLISECONDS)) {
-            process.destroyForcibly().waitFor();
-            return Optional.of("KVM is there, but a trial boot did not end within " + Amounts.duration(TRIAL)
-                    + " (a machine that is virtual itself, as a rule)");
+        try {
+            LeftOver.note(process, folder);
+            errors.read(process);
+            if (!process.waitFor(TRIAL.toMillis(), TimeUnit.MILLISECONDS)) {
+                return Optional.of("KVM is there, but a trial boot did not end within " + Amounts.duration(TRIAL)
+                        + " (a machine that is virtual itself, as a rule)");
+            }
+        } finally {
+            Spawner.kill(process);
+            LeftOver.forget(folder);
+            Files.deleteIfExists(kernel);
         }
         return process.exitValue() == GOOD
                 ? Optional.empty()

@@ -23,6 +23,7 @@ record QemuCommand(
 
     private static final long MIB = 1 << 20;
     private static final int VNC_PORT = 5900;
+    private static final int SERIAL_LENGTH = 20;
 
     List<String> arguments() {
         var all = new ArrayList<String>();
@@ -84,9 +85,15 @@ record QemuCommand(
                 "virtio-blk-pci,drive=disk%d,serial=%s%s"
                         .formatted(
                                 number,
-                                // All that virtio has room for.
-                                escaped(volume.substring(0, Math.min(20, volume.length()))),
+                                escaped(serial(volume)),
                                 settings.kernel().isEmpty() ? ",bootindex=" + number : ""));
+    }
+
+    /** The name, or its beginning and what tells it apart from others that begin so: virtio has no room for more. */
+    private static String serial(String volume) {
+        return volume.length() <= SERIAL_LENGTH
+                ? volume
+                : "%s-%06x".formatted(volume.substring(0, SERIAL_LENGTH - 7), volume.hashCode() & 0xffffff);
     }
 
     private static String vnc(ListenAddress address) {

@@ -5,6 +5,7 @@ import io.sidecore.actors.vm.Guest;
 import io.sidecore.actors.vm.GuestException;
 import io.sidecore.conf.Amounts;
 import io.sidecore.conf.GuestSettings;
+import io.sidecore.conf.ListenAddress;
 import io.sidecore.conf.VmSettings;
 import io.sidecore.devices.linux.Affinity;
 import io.sidecore.devices.nbd.NbdExport;
@@ -21,12 +22,15 @@ import java.io.IOException;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
+import java.nio.channels.FileChannel;
 import java.nio.channels.ReadableByteChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.channels.WritableByteChannel;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -42,6 +46,7 @@ import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -52,7 +57,6 @@ import org.slf4j.LoggerFactory;
 public final class QemuGuest implements Guest {
     private static final Logger LOG = LoggerFactory.getLogger(QemuGuest.class);
 
-    private static final String PID_FILE = "qemu.pid";
     private static final String STATE_FILE = "machine.state";
     private static final String MIGRATION_SOCKET = "state.sock";
     private static final Duration HEARTBEAT = Duration.ofSeconds(2);
@@ -71,6 +75,7 @@ public final class QemuGuest implements Guest {
     private final Affinity affinity = Affinity.ofThisMachine();
     private final Deque<AutoCloseable> resources = new ArrayDeque<>();
     private final StderrTail errors = new StderrTail();
+    private final ReentrantLock pinning = new ReentrantLock();
 
     private volatile List<Integer> cores;
     private volatile @Nullable Watcher watcher;
@@ -84,9 +89,13 @@ public final class QemuGuest implements Guest {
     private volatile boolean pausing;
 
     private volatile boolean running;
+    private volatile boolean kvm;
 
     /** Why QEMU has stopped it, or is about to. */
     private volatile String ioError = "";
+
+    /** The machine's state as it was saved last, unless it has moved since. */
+    private volatile @Nullable FileChannel saved;
 
     /** Told of by one thread only. */
     private long resets;
@@ -124,11 +133,16 @@ public final class QemuGuest implements Guest {
                                         + " is not installed: install QEMU (Debian: apt install qemu-system-x86), or set guest.program to where it is"));
         refuseMissing("kernel", settings.kernel());
         refuseMissing("initrd", settings.initrd());
-        var accelerator = Accelerator.choose(settings.accelerator(), program);
-        told.noted("accelerator", accelerator.sentence());
         prepareFolder();
-        snapshot.ifPresent(folder -> GuestDisks.restore(new VolumeFiles(place.host()), vm.disks(), folder));
-        var held = GuestDisks.attach(place.host().storage(), place.vm(), vm.disks());
+        var accelerator = Accelerator.choose(settings.accelerator(), program, spawner, place.folder());
+        told.noted("accelerator", accelerator.sentence());
+        if (snapshot.isPresent()) {
+            refuseOther(snapshot.get(), SavedMachine.version(program), accelerator.kvm());
+            GuestDisks.restore(place, vm.disks(), snapshot.get(), told, this::refuseKilled);
+            refuseKilled();
+        }
+        kvm = accelerator.kvm();
+        var held = GuestDisks.attach(place.host().storage(), place.vm(), vm.disks(), told);
         disks = held;
         serveDisks(held.held());
         var qmpSocket = keep(UnixListener.bind(place.folder().resolve(QemuCommand.QMP_SOCKET)));
@@ -146,13 +160,13 @@ public final class QemuGuest implements Guest {
                 firmware(),
                 snapshot.isPresent());
         refuseKilled();
-        var started = spawner.start(command.arguments(), place.folder(), Nice.of(vm.weight()));
+        var started = spawner.start(command.arguments(), place.folder());
         process = started;
         errors.read(started);
         var _ = started.onExit().thenRun(() -> ended(started, qmpSocket, consoleSocket));
-        Files.writeString(place.folder().resolve(PID_FILE), started.pid() + "\n");
+        LeftOver.note(started, place.folder());
         if (killed != null) {
-            started.destroyForcibly();
+            Spawner.kill(started);
         }
         serveConsole(consoleSocket.acceptOne());
         var monitor = new Qmp(qmpSocket.acceptOne(), this::heard);
@@ -162,13 +176,29 @@ public final class QemuGuest implements Guest {
         if (snapshot.isPresent()) {
             load(monitor, snapshot.get());
         }
-        pin(monitor);
+        weigh(monitor, started, told);
+        var pinned = pin(monitor);
         running = true;
+        if (!pinned.equals(cores)) {
+            // Changed meanwhile, when nobody was told.
+            pin(monitor);
+        }
         await(monitor.ask("cont"));
         if (!spawner.endsWithTheHost()) {
             told.noted("warning", "there is no setpriv here: QEMU will outlive a host that is killed");
         }
         Thread.ofVirtual().name("sidecore-qemu-heartbeat").start(() -> beat(monitor, started));
+    }
+
+    private SavedMachine machine(String version, boolean byKvm) {
+        return SavedMachine.of(version, byKvm, settings, vm, place.host().storage());
+    }
+
+    private void refuseOther(Path snapshot, String version, boolean byKvm) throws IOException {
+        SavedMachine.read(snapshot).refuse(machine(version, byKvm));
+        if (!Files.isReadable(snapshot.resolve(STATE_FILE))) {
+            throw new GuestException("the snapshot is damaged: " + STATE_FILE + " is not there, or cannot be read");
+        }
     }
 
     private void refuseKilled() {
@@ -197,14 +227,10 @@ public final class QemuGuest implements Guest {
 
     /** What a killed host has left there is removed, its QEMU included if the kernel has not killed it yet. */
     private void prepareFolder() throws IOException, InterruptedException {
+        LeftOver.end(place.folder());
+        LeftOver.remove(place.folder());
         Files.createDirectories(
                 place.folder(), PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
-        LeftOver.end(place.folder().resolve(PID_FILE), place.folder());
-        try (var files = Files.list(place.folder())) {
-            for (var file : files.toList()) {
-                Files.deleteIfExists(file);
-            }
-        }
     }
 
     private void serveDisks(List<Held> held) throws IOException {
@@ -250,6 +276,12 @@ public final class QemuGuest implements Guest {
         });
     }
 
+    private void dismiss(AutoCloseable resource) {
+        synchronized (resources) {
+            resources.remove(resource);
+        }
+    }
+
     private <T extends AutoCloseable> T keep(T resource) {
         synchronized (resources) {
             resources.push(resource);
@@ -271,7 +303,8 @@ public final class QemuGuest implements Guest {
         }
         return why instanceof GuestException known
                 ? known
-                : new GuestException("QEMU could not be started: " + why.getMessage(), why);
+                : new GuestException(
+                        "QEMU could not be started: " + (why.getMessage() == null ? why : why.getMessage()), why);
     }
 
     /** Ends it; whether it has done so by itself. */
@@ -280,10 +313,10 @@ public final class QemuGuest implements Guest {
             if (killed == null && begun.waitFor(DYING.toMillis(), TimeUnit.MILLISECONDS)) {
                 return true;
             }
-            begun.destroyForcibly();
+            Spawner.kill(begun);
             begun.waitFor(PATIENCE.toMillis(), TimeUnit.MILLISECONDS);
         } catch (InterruptedException e) {
-            begun.destroyForcibly();
+            Spawner.kill(begun);
             Thread.currentThread().interrupt();
         }
         return false;
@@ -293,6 +326,8 @@ public final class QemuGuest implements Guest {
 
     /** The process is gone. */
     private void ended(Process of, UnixListener qmpSocket, UnixListener consoleSocket) {
+        // The QEMU that a script of its own has started is not.
+        Spawner.kill(of);
         // Who waits there for its call waits no longer.
         close(qmpSocket);
         close(consoleSocket);
@@ -336,6 +371,7 @@ public final class QemuGuest implements Guest {
 
     /** Everything but the process. */
     private void release(String reason) {
+        qmp = null;
         while (true) {
             AutoCloseable next;
             synchronized (resources) {
@@ -356,10 +392,20 @@ public final class QemuGuest implements Guest {
                     .join();
         }
         try {
-            Files.deleteIfExists(place.folder().resolve(PID_FILE));
-            Files.deleteIfExists(place.folder());
+            LeftOver.remove(place.folder());
+            removeVncSocket();
         } catch (IOException e) {
             LOG.warn("VM {}: its folder {} could not be removed: {}", place.vm(), place.folder(), e.getMessage());
+        }
+    }
+
+    /** Which QEMU does not remove when it is killed. */
+    private void removeVncSocket() throws IOException {
+        if (settings.vnc().orElse(null) instanceof ListenAddress.Unix(var path)
+                && Files.exists(path, LinkOption.NOFOLLOW_LINKS)
+                && Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS)
+                        .isOther()) {
+            Files.deleteIfExists(path);
         }
     }
 
@@ -397,6 +443,7 @@ public final class QemuGuest implements Guest {
                 }
             }
             case "RESUME" -> {
+                forgetSaved();
                 if (running && !pausing) {
                     watcher().resumed("QEMU has resumed it");
                 }
@@ -483,9 +530,17 @@ public final class QemuGuest implements Guest {
     private Qmp monitor() {
         var monitor = qmp;
         if (monitor == null) {
-            throw new GuestException("QEMU cannot be told anything yet");
+            throw new GuestException("it is not running");
         }
         return monitor;
+    }
+
+    /** Tells QEMU to do something; the stage fails with a {@link GuestException}. */
+    private CompletionStage<Void> tell(String command, Map<String, ?> arguments) {
+        var monitor = qmp;
+        return monitor == null
+                ? CompletableFuture.failedFuture(new GuestException("it is not running"))
+                : explained(monitor.ask(command, arguments));
     }
 
     private static <T> T await(CompletableFuture<T> answer) throws InterruptedException {
@@ -511,31 +566,28 @@ public final class QemuGuest implements Guest {
     @Override
     public CompletionStage<Void> stop() {
         said = new Exit(true, "the guest ended when it was asked to");
-        return explained(monitor().ask("system_powerdown"));
+        return tell("system_powerdown", Map.of());
     }
 
     @Override
     public void kill(String cause) {
         killed = cause;
         var running = process;
-        if (running != null) {
-            running.destroyForcibly();
+        if (running != null && running.isAlive()) {
+            Spawner.kill(running);
         }
     }
 
     @Override
     public CompletionStage<Void> pause() {
         pausing = true;
-        return explained(monitor().ask("stop"));
+        return tell("stop", Map.of());
     }
 
     @Override
     public CompletionStage<Void> resume() {
         ioError = "";
-        return explained(monitor().ask("cont").thenApply(done -> {
-            pausing = false;
-            return done;
-        }));
+        return tell("cont", Map.of()).thenRun(() -> pausing = false);
     }
 
     @Override
@@ -554,15 +606,51 @@ public final class QemuGuest implements Guest {
         }
     }
 
-    /** The threads that are its virtual CPUs go to the cores for guests, and no other thread of QEMU's does. */
-    private void pin(Qmp monitor) throws InterruptedException {
-        var on = cores;
-        if (on.isEmpty()) {
+    /** The threads that are its virtual CPUs go to the cores for guests; QEMU's other threads run where the host's may. The cores they are on now. */
+    private List<Integer> pin(Qmp monitor) throws InterruptedException {
+        pinning.lockInterruptibly();
+        try {
+            var on = cores;
+            if (!on.isEmpty()) {
+                for (var cpu : threads(monitor)) {
+                    affinity.pinThread(cpu, on)
+                            .ifPresent(why -> watcher().noted("warning", "its virtual CPU is not pinned: " + why));
+                }
+            }
+            return on;
+        } finally {
+            pinning.unlock();
+        }
+    }
+
+    /** The kernel's numbers of the threads that are its virtual CPUs. */
+    private static List<Integer> threads(Qmp monitor) throws InterruptedException {
+        var threads = new ArrayList<Integer>();
+        for (var cpu : await(monitor.ask("query-cpus-fast"))) {
+            threads.add(cpu.path("thread-id").asInt());
+        }
+        return threads;
+    }
+
+    /** By the kernel: its virtual CPUs within its session, and its session among others where the kernel weighs those (sched(7), autogroup). */
+    private void weigh(Qmp monitor, Process of, Watcher told) throws InterruptedException {
+        var niceness = Nice.of(vm.weight());
+        if (niceness == 0) {
             return;
         }
-        for (var cpu : await(monitor.ask("query-cpus-fast"))) {
-            affinity.pinThread(cpu.path("thread-id").asInt(), on)
-                    .ifPresent(why -> watcher().noted("warning", "its virtual CPU is not pinned: " + why));
+        for (var cpu : threads(monitor)) {
+            var refused = affinity.nice(cpu, niceness);
+            if (refused.isPresent()) {
+                told.noted("warning", "its weight of " + vm.weight() + " has no effect: " + refused.get());
+                return;
+            }
+        }
+        try {
+            Nice.session(of.pid(), niceness);
+        } catch (IOException e) {
+            told.noted(
+                    "warning",
+                    "its weight of " + vm.weight() + " counts within its own session only: " + e.getMessage());
         }
     }
 
@@ -581,8 +669,7 @@ public final class QemuGuest implements Guest {
             return CompletableFuture.failedFuture(
                     new GuestException("it has no screen; set guest.screen = true and start it again"));
         }
-        return explained(monitor()
-                .ask("screendump", Map.of("filename", file.toAbsolutePath().toString(), "format", "png")));
+        return tell("screendump", Map.of("filename", file.toAbsolutePath().toString(), "format", "png"));
     }
 
     // --- snapshots: the machine's state as QEMU would send it to another host, and the disks beside it
@@ -598,7 +685,9 @@ public final class QemuGuest implements Guest {
             pausing = true;
             try {
                 await(monitor.ask("stop"));
-                store(monitor, folder.resolve(STATE_FILE));
+                saveMachine(monitor, folder.resolve(STATE_FILE));
+                machine(SavedMachine.version(await(monitor.ask("query-version"))), kvm)
+                        .write(folder);
                 held.save(new VolumeFiles(place.host()), folder);
             } finally {
                 if (!wasPaused) {
@@ -610,21 +699,46 @@ public final class QemuGuest implements Guest {
         });
     }
 
-    private void store(Qmp monitor, Path file) throws Exception {
-        // With the run it ends, too: a QEMU that has died does not call.
-        try (var socket = keep(UnixListener.bind(place.folder().resolve(MIGRATION_SOCKET)))) {
-            await(monitor.ask("migrate-set-parameters", Map.of("max-bandwidth", Long.MAX_VALUE / 2)));
-            await(monitor.ask("migrate", Map.of("uri", "unix:" + MIGRATION_SOCKET)));
-            try (var from = socket.acceptOne();
-                    var to = Files.newByteChannel(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-                copy(from, to);
-            } finally {
-                synchronized (resources) {
-                    resources.remove(socket);
-                }
+    /** QEMU sends a machine's state once, and again after it has moved; until then it is what was saved before. */
+    private void saveMachine(Qmp monitor, Path file) throws Exception {
+        var before = saved;
+        if (before == null) {
+            store(monitor, file);
+            saved = keep(FileChannel.open(file, StandardOpenOption.READ));
+        } else {
+            try (var to = Files.newByteChannel(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+                copy(before.position(0), to);
             }
         }
-        awaitMigration(monitor);
+    }
+
+    /** It moves again. */
+    private void forgetSaved() {
+        var before = saved;
+        if (before != null) {
+            saved = null;
+            dismiss(before);
+            close(before);
+        }
+    }
+
+    private void store(Qmp monitor, Path file) throws Exception {
+        // With the run it ends, too: a QEMU that has died does not call.
+        var socket = keep(UnixListener.bind(place.folder().resolve(MIGRATION_SOCKET)));
+        try (socket) {
+            await(monitor.ask("migrate-set-parameters", Map.of("max-bandwidth", Long.MAX_VALUE / 2)));
+            await(monitor.ask("migrate", Map.of("uri", "unix:" + MIGRATION_SOCKET)));
+            var copied = Aside.run("sidecore-qemu-state", () -> {
+                try (var from = socket.acceptOne();
+                        var to = Files.newByteChannel(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+                    copy(from, to);
+                }
+                return null;
+            });
+            awaitMigration(monitor, copied);
+        } finally {
+            dismiss(socket);
+        }
     }
 
     private void load(Qmp monitor, Path folder) throws Exception {
@@ -637,7 +751,7 @@ public final class QemuGuest implements Guest {
         } finally {
             Files.deleteIfExists(socket);
         }
-        awaitMigration(monitor);
+        awaitMigration(monitor, CompletableFuture.completedFuture(null));
     }
 
     private static void copy(ReadableByteChannel from, WritableByteChannel to) throws IOException {
@@ -649,18 +763,37 @@ public final class QemuGuest implements Guest {
         }
     }
 
-    private static void awaitMigration(Qmp monitor) throws InterruptedException {
-        while (true) {
+    /**
+     * Waits as long as it gets on.
+     *
+     * @param copied what goes on beside it, and tells more of an error than QEMU can
+     */
+    private void awaitMigration(Qmp monitor, CompletableFuture<?> copied) throws InterruptedException {
+        var atMost = settings.hangTimeout();
+        var progress = "";
+        for (var since = System.nanoTime(); System.nanoTime() - since < atMost.toNanos(); Thread.sleep(20)) {
+            if (copied.isCompletedExceptionally()) {
+                await(copied);
+            }
             var migration = await(monitor.ask("query-migrate"));
-            switch (migration.path("status").asText()) {
-                case "completed" -> {
-                    return;
-                }
-                case "failed", "cancelled" ->
-                    throw new GuestException("QEMU could not save or load the machine: "
-                            + migration.path("error-desc").asText("it does not say why"));
-                default -> Thread.sleep(20);
+            var status = migration.path("status").asText();
+            if (status.equals("completed") && copied.isDone()) {
+                return;
+            }
+            if (status.equals("failed") || status.equals("cancelled")) {
+                throw new GuestException("QEMU could not save or load the machine: "
+                        + migration.path("error-desc").asText("it does not say why"));
+            }
+            var now = status
+                    + copied.isDone()
+                    + migration.path("ram").path("transferred").asLong();
+            if (!now.equals(progress)) {
+                progress = now;
+                since = System.nanoTime();
             }
         }
+        await(monitor.ask("migrate_cancel"));
+        throw new GuestException(
+                "QEMU has not got on with saving or loading the machine for " + Amounts.duration(atMost));
     }
 }

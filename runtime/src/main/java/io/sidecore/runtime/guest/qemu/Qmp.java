@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
@@ -63,6 +64,8 @@ final class Qmp implements AutoCloseable {
                     ? Map.of("execute", command, "id", id)
                     : Map.of("execute", command, "arguments", arguments, "id", id);
             write(JSON.writeValueAsBytes(message));
+        } catch (ClosedChannelException e) {
+            answer.completeExceptionally(gone(e));
         } catch (IOException e) {
             answer.completeExceptionally(
                     new QmpException("QEMU cannot be told to " + command + ": " + e.getMessage(), e));
@@ -74,6 +77,12 @@ final class Qmp implements AutoCloseable {
         }
         var _ = answer.whenComplete((done, failure) -> asked.remove(id));
         return answer;
+    }
+
+    /** What closes the socket is the end of QEMU, or of what watches it; the exception itself says nothing. */
+    private QmpException gone(ClosedChannelException e) {
+        var gone = ended;
+        return gone == null ? new QmpException("QEMU has ended", e) : gone;
     }
 
     private void write(byte[] message) throws IOException {
@@ -104,6 +113,8 @@ final class Qmp implements AutoCloseable {
             }
         } catch (QmpException nonsense) {
             gone = nonsense;
+        } catch (ClosedChannelException e) {
+            gone = gone(e);
         } catch (IOException | RuntimeException e) {
             gone = new QmpException("QEMU has ended: " + e.getMessage(), e);
         } finally {

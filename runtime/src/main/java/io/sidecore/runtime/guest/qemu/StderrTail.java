@@ -11,27 +11,34 @@ final class StderrTail {
     /** With the name of the program before it. */
     private static final int LINE_READ = 2 * LINE_MAX;
 
+    private static final int STACK_BYTES = 128 << 10;
+
     private String last = "";
     private @Nullable Thread reader;
 
     /** Reads it until its end. */
     void read(Process process) {
-        reader = Thread.ofVirtual().name("sidecore-qemu-stderr").start(() -> {
-            try (var lines = process.errorReader(StandardCharsets.UTF_8)) {
-                var line = new StringBuilder();
-                for (int c; (c = lines.read()) >= 0; ) {
-                    if (c == '\n') {
+        // Not a virtual one: to read a pipe holds the thread that carries it.
+        reader = Thread.ofPlatform()
+                .daemon()
+                .name("sidecore-qemu-stderr")
+                .stackSize(STACK_BYTES)
+                .start(() -> {
+                    try (var lines = process.errorReader(StandardCharsets.UTF_8)) {
+                        var line = new StringBuilder();
+                        for (int c; (c = lines.read()) >= 0; ) {
+                            if (c == '\n') {
+                                said(line.toString().strip());
+                                line.setLength(0);
+                            } else if (line.length() < LINE_READ) {
+                                line.append((char) c);
+                            }
+                        }
                         said(line.toString().strip());
-                        line.setLength(0);
-                    } else if (line.length() < LINE_READ) {
-                        line.append((char) c);
+                    } catch (IOException gone) {
+                        // With the process.
                     }
-                }
-                said(line.toString().strip());
-            } catch (IOException gone) {
-                // With the process.
-            }
-        });
+                });
     }
 
     private synchronized void said(String line) {

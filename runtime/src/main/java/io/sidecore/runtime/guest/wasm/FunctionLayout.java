@@ -45,13 +45,27 @@ final class FunctionLayout {
     private final ArrayDeque<Block> blocks = new ArrayDeque<>();
     private long height;
     private long bytes;
+    /** Values that are taken from the stack, counted from above. */
+    private long taken;
+    /** Values that a jump takes along at most. */
+    private int arity;
 
     private FunctionLayout(WasmModule module) {
         this.module = module;
     }
 
-    /** Bytes that the layouts of a function take at most; functions that are imported are not counted. */
-    static long bytes(WasmModule module, int function) {
+    /** Bytes that the layouts take at most. */
+    long bytes() {
+        return bytes;
+    }
+
+    /** Values that the function takes from its stack, or tries to: as many mistakes can be in it, of which the validator keeps each. */
+    long taken() {
+        return taken;
+    }
+
+    /** Of a function by its number; those that are imported are not counted. The module need not be valid. */
+    static FunctionLayout of(WasmModule module, int function) {
         var layout = new FunctionLayout(module);
         var body = module.codeSection().getFunctionBody(function);
         var type = module.functionSection().getFunctionType(function, module.typeSection());
@@ -60,13 +74,32 @@ final class FunctionLayout {
                 + type.returns().size()
                 + FIXED;
         layout.blocks.push(new Block(0, type.returns().size()));
+        layout.arity = type.returns().size();
         for (var instruction : body.instructions()) {
+            layout.take(instruction);
             layout.step(instruction);
             if (BRANCHES.contains(instruction.opcode())) {
                 layout.bytes += LABELS * (locals + layout.height);
             }
         }
-        return layout.bytes;
+        return layout;
+    }
+
+    private void take(AnnotatedInstruction instruction) {
+        taken += switch (instruction.opcode()) {
+            case NOP, I32_CONST, I64_CONST, F32_CONST, F64_CONST, LOCAL_GET, GLOBAL_GET, BLOCK, LOOP, IF -> 0;
+            case CALL ->
+                functionType(module, (int) instruction.operand(0)).params().size();
+            case CALL_INDIRECT ->
+                1
+                        + module.typeSection()
+                                .getType((int) instruction.operand(0))
+                                .params()
+                                .size();
+            case BR, BR_IF, RETURN, ELSE, END -> 1 + arity;
+            case BR_TABLE -> 1 + (long) arity * instruction.operandCount();
+            default -> 2;
+        };
     }
 
     private void step(AnnotatedInstruction instruction) {
@@ -100,10 +133,12 @@ final class FunctionLayout {
         // A type's number, or the code of a single type or of none; which may look like a number.
         var code = instruction.operand(0);
         var listed = code >= 0 && code < module.typeSection().subTypeCount();
-        var single = code == EMPTY ? 0 : 1;
-        blocks.push(new Block(
-                height,
-                listed ? module.typeSection().getType((int) code).returns().size() : single));
+        var type = listed ? module.typeSection().getType((int) code) : null;
+        var results = type != null ? type.returns().size() : code == EMPTY ? 0 : 1;
+        blocks.push(new Block(height, results));
+        arity = Math.max(
+                arity, Math.max(results, type == null ? 0 : type.params().size()));
+        taken += 1 + arity;
     }
 
     private void called(FunctionType type) {

@@ -7,11 +7,18 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
-import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.objectweb.asm.MethodTooLargeException;
 import run.endive.compiler.InterpreterFallback;
@@ -22,6 +29,7 @@ import run.endive.wasm.Parser;
 import run.endive.wasm.WasmEngineException;
 import run.endive.wasm.WasmModule;
 import run.endive.wasm.types.MemoryLimits;
+import run.endive.wasm.types.SectionId;
 
 /**
  * A WebAssembly module that can be a guest: parsed, checked, and compiled to bytecode when first started. All VMs of the same bytes share one, as long as any of them is there. For any thread.
@@ -38,9 +46,17 @@ public final class GuestModule {
     }
 
     private static final int TEXT_MAX = 200;
-    private static final Map<String, WeakReference<GuestModule>> SHARED = new ConcurrentHashMap<>();
+    /** Modules that are compiled at a time, on all of a host. */
+    private static final int COMPILING = 2;
+
+    private static final ThreadPoolExecutor COMPILERS = compilers();
+    /** By their hashes; guarded by itself. */
+    private static final Map<String, WeakReference<GuestModule>> SHARED = new HashMap<>();
 
     private final String hash;
+    /** Bytes of the heap that it takes, estimated from above. */
+    private final long heap;
+
     private final Kind kind;
     /** Without its start function, which is called where its traps and its time are accounted for, and not again when it is restored. */
     private final WasmModule module;
@@ -48,14 +64,16 @@ public final class GuestModule {
     private final int start;
     private @Nullable Function<Instance, Machine> machines;
 
-    private GuestModule(String hash, byte[] wasm) {
-        ModuleScan.check(wasm);
+    private GuestModule(String hash, byte[] wasm, long heap) {
+        this.heap = heap;
         WasmModule parsed;
         try {
-            parsed = Parser.builder().withCustomParsers(Map.of()).build().parse(() -> new ByteArrayInputStream(wasm));
+            parsed = parser().parse(() -> new ByteArrayInputStream(wasm));
             this.kind = ModuleCheck.check(parsed);
+            // Only now: the validator keeps each mistake as an exception, and they were bounded by that.
+            copy(parsed, true).build();
             this.start = parsed.startSection().map(s -> (int) s.startIndex()).orElse(-1);
-            this.module = this.start < 0 ? parsed : withoutStart(parsed);
+            this.module = copy(parsed, false).build();
         } catch (ModuleException e) {
             throw e;
         } catch (RuntimeException | StackOverflowError | AssertionError e) {
@@ -64,9 +82,19 @@ public final class GuestModule {
         this.hash = hash;
     }
 
-    private static WasmModule withoutStart(WasmModule m) {
+    /** Of all sections but custom ones: names and debugging information would be kept without being used. */
+    private static Parser parser() {
+        var parser = Parser.builder();
+        for (var section = SectionId.TYPE; section <= SectionId.TAG; section++) {
+            parser.includeSectionId(section);
+        }
+        return parser.withValidation(false).build();
+    }
+
+    /** For the validator with the start function, for instances without it. */
+    private static WasmModule.Builder copy(WasmModule m, boolean validated) {
         var copy = WasmModule.builder()
-                .withValidation(false)
+                .withValidation(validated)
                 .setTypeSection(m.typeSection())
                 .setImportSection(m.importSection())
                 .setFunctionSection(m.functionSection())
@@ -78,7 +106,39 @@ public final class GuestModule {
                 .setDataSection(m.dataSection());
         m.memorySection().ifPresent(copy::setMemorySection);
         m.dataCountSection().ifPresent(copy::setDataCountSection);
-        return copy.build();
+        if (validated) {
+            m.startSection().ifPresent(copy::setStartSection);
+        }
+        return copy;
+    }
+
+    /** A module's code is on the heap as long as any VM runs it: all of them together have half of it. */
+    static void checkHeap(int length, long heap) {
+        var half = Runtime.getRuntime().maxMemory() / 2;
+        if (heap > half - others()) {
+            // Those that nobody runs any more are still there until somebody looks.
+            System.gc();
+            var others = others();
+            if (heap > half - others) {
+                throw new ModuleException(
+                        "the module has " + length + " bytes, which take about " + mebibytes(heap)
+                                + " of the host's heap; modules may take " + mebibytes(half) + ", half of it, and "
+                                + mebibytes(others)
+                                + " are taken by others: give the JVM a larger heap (SIDECORE_JAVA_OPTS=-Xmx), or make the module smaller");
+            }
+        }
+    }
+
+    private static long others() {
+        return SHARED.values().stream()
+                .map(WeakReference::get)
+                .filter(Objects::nonNull)
+                .mapToLong(module -> module.heap)
+                .sum();
+    }
+
+    private static String mebibytes(long bytes) {
+        return (bytes + (1 << 20) - 1 >> 20) + " MiB";
     }
 
     /**
@@ -88,19 +148,19 @@ public final class GuestModule {
      */
     public static GuestModule of(byte[] wasm) {
         var hash = sha256(wasm);
-        var shared = shared(hash);
-        if (shared != null) {
-            return shared;
+        // One after the other: what they take of the heap is known by that.
+        synchronized (SHARED) {
+            var shared = shared(hash);
+            if (shared != null) {
+                return shared;
+            }
+            SHARED.values().removeIf(reference -> reference.get() == null);
+            var heap = ModuleScan.check(wasm);
+            checkHeap(wasm.length, heap);
+            var module = aside(() -> new GuestModule(hash, wasm, heap));
+            SHARED.put(hash, new WeakReference<>(module));
+            return module;
         }
-        var module = new GuestModule(hash, wasm);
-        SHARED.values().removeIf(reference -> reference.get() == null);
-        // Two that read it at a time agree on one.
-        var kept = new GuestModule[1];
-        SHARED.compute(hash, (key, reference) -> {
-            kept[0] = reference == null ? null : reference.get();
-            return kept[0] == null ? new WeakReference<>(module) : reference;
-        });
-        return kept[0] == null ? module : kept[0];
     }
 
     private static @Nullable GuestModule shared(String hash) {
@@ -114,12 +174,9 @@ public final class GuestModule {
      * @throws ModuleException if it cannot be read, is none, or cannot be a guest; names the file
      */
     public static GuestModule read(Path file) {
-        try {
-            if (Files.size(file) > ModuleScan.MODULE_MAX) {
-                throw new ModuleException("the module has " + Files.size(file) + " bytes: at most "
-                        + ModuleScan.MODULE_MAX + " are taken");
-            }
-            return of(Files.readAllBytes(file));
+        try (var in = Files.newInputStream(file)) {
+            // What is not a file may go on for ever; one byte too many is refused.
+            return of(in.readNBytes(ModuleScan.MODULE_MAX + 1));
         } catch (IOException e) {
             throw new ModuleException(file + " cannot be read: " + text(e), e);
         } catch (ModuleException e) {
@@ -210,22 +267,51 @@ public final class GuestModule {
     synchronized Function<Instance, Machine> machines() {
         var compiled = machines;
         if (compiled == null) {
-            try {
-                compiled = MachineFactoryCompiler.builder(module)
-                        .withInterpreterFallback(InterpreterFallback.FAIL)
-                        .compile();
-            } catch (WasmEngineException e) {
-                throw new ModuleException(
-                        e.getCause() instanceof MethodTooLargeException large
-                                ? "function " + large.getMethodName().replace("func_", "")
-                                        + " of the module is too large to be compiled (64 KiB of bytecode at most): split it"
-                                : "this WebAssembly module cannot be compiled: " + text(e),
-                        e);
-            } catch (RuntimeException | LinkageError | StackOverflowError | AssertionError e) {
-                throw new ModuleException("this WebAssembly module cannot be compiled: " + text(e), e);
-            }
+            compiled = aside(this::compiled);
             machines = compiled;
         }
         return compiled;
+    }
+
+    private Function<Instance, Machine> compiled() {
+        try {
+            return MachineFactoryCompiler.builder(module)
+                    .withInterpreterFallback(InterpreterFallback.FAIL)
+                    .compile();
+        } catch (WasmEngineException e) {
+            throw new ModuleException(
+                    e.getCause() instanceof MethodTooLargeException large
+                            ? "function " + large.getMethodName().replace("func_", "")
+                                    + " of the module is too large to be compiled (64 KiB of bytecode at most): split it"
+                            : "this WebAssembly module cannot be compiled: " + text(e),
+                    e);
+        } catch (RuntimeException | LinkageError | StackOverflowError | AssertionError e) {
+            throw new ModuleException("this WebAssembly module cannot be compiled: " + text(e), e);
+        }
+    }
+
+    /** Done on a thread that reads and compiles: it takes seconds of a processor, and there are as few threads that carry virtual ones as there are processors. */
+    private static <T> T aside(Supplier<T> work) {
+        try {
+            return CompletableFuture.supplyAsync(work, COMPILERS).join();
+        } catch (CompletionException e) {
+            switch (e.getCause()) {
+                case RuntimeException known -> throw known;
+                case Error error -> throw error;
+                case null, default -> throw e;
+            }
+        }
+    }
+
+    private static ThreadPoolExecutor compilers() {
+        var threads = new ThreadPoolExecutor(
+                COMPILING,
+                COMPILING,
+                10,
+                TimeUnit.SECONDS,
+                new LinkedBlockingQueue<>(),
+                Thread.ofPlatform().daemon().name("sidecore-wasm-compiler-", 0).factory());
+        threads.allowCoreThreadTimeOut(true);
+        return threads;
     }
 }

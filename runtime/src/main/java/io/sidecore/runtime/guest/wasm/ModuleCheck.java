@@ -21,9 +21,13 @@ import run.endive.wasm.types.ValType;
  */
 final class ModuleCheck {
     static final int TABLES_MAX = 16;
+    /** Of all tables together: they are on the host's heap, eight bytes each. */
     static final int TABLE_ENTRIES_MAX = 65_536;
+
     static final int GLOBALS_MAX = 10_000;
     static final long LAYOUT_MAX = 8 << 20;
+    /** More than a method of the JVM has room for. */
+    static final long TAKEN_MAX = 131_072;
 
     /** What an event-driven module may export for the host to call. */
     static final Map<String, FunctionType> HANDLERS = Map.of(
@@ -90,15 +94,17 @@ final class ModuleCheck {
             throw new ModuleException(
                     "the module has " + tables.tableCount() + " tables: at most " + TABLES_MAX + " are taken");
         }
+        var entries = 0L;
         for (var i = 0; i < tables.tableCount(); i++) {
             var table = tables.getTable(i);
             if (!table.elementType().equals(ValType.FuncRef)) {
                 throw unsupported("tables of anything but funcref");
             }
-            if (table.limits().min() > TABLE_ENTRIES_MAX) {
-                throw new ModuleException("table " + i + " of the module has "
-                        + table.limits().min() + " entries: at most " + TABLE_ENTRIES_MAX + " are taken");
-            }
+            entries += table.limits().min();
+        }
+        if (entries > TABLE_ENTRIES_MAX) {
+            throw new ModuleException("the tables of the module have " + entries + " entries: at most "
+                    + TABLE_ENTRIES_MAX + " are taken, of all tables together");
         }
         var globals = module.globalSection().globals();
         if (globals.length > GLOBALS_MAX) {
@@ -118,10 +124,15 @@ final class ModuleCheck {
         for (var instruction : body.instructions()) {
             operation(instruction.opcode());
         }
-        if (FunctionLayout.bytes(module, number) > LAYOUT_MAX) {
+        var layout = FunctionLayout.of(module, number);
+        if (layout.bytes() > LAYOUT_MAX) {
             throw new ModuleException(
                     "function body " + number
                             + " of the module has too many values on its stack under too many branches to be compiled: split it");
+        }
+        if (layout.taken() > TAKEN_MAX) {
+            throw new ModuleException("function body " + number + " of the module takes " + layout.taken()
+                    + " values from its stack: at most " + TAKEN_MAX + " can be compiled: split it");
         }
     }
 

@@ -80,8 +80,16 @@ final class SavedState {
         return to.array();
     }
 
-    void restore(byte[] saved) {
-        var from = ByteBuffer.wrap(saved);
+    /**
+     * Refuses what is not the state of this module, which alone does not say that it fits.
+     *
+     * @throws ModuleException if it is not
+     */
+    static void check(GuestModule module, byte[] saved) {
+        beginning(module, ByteBuffer.wrap(saved));
+    }
+
+    private static void beginning(GuestModule module, ByteBuffer from) {
         try {
             if (from.getInt() != MAGIC) {
                 throw new ModuleException(
@@ -94,6 +102,15 @@ final class SavedState {
                 throw new ModuleException("what was saved is the state of another module: of " + hash
                         + ", and this one is " + module.hash());
             }
+        } catch (BufferUnderflowException e) {
+            throw damaged("it is cut off");
+        }
+    }
+
+    void restore(byte[] saved) {
+        var from = ByteBuffer.wrap(saved);
+        beginning(module, from);
+        try {
             restore(from);
             if (from.hasRemaining()) {
                 throw damaged("it is too long");
@@ -143,7 +160,9 @@ final class SavedState {
         if (size < table.size() || size > table.limits().max() || size > from.remaining() / Integer.BYTES) {
             throw damaged("table " + number + " cannot have " + size + " entries");
         }
-        table.grow(size - table.size(), Value.REF_NULL_VALUE, instance);
+        if (table.grow(size - table.size(), Value.REF_NULL_VALUE, instance) < 0) {
+            throw damaged("its tables have too many entries");
+        }
         for (var i = 0; i < size; i++) {
             table.setRef(i, reference(from.getInt()), instance);
         }

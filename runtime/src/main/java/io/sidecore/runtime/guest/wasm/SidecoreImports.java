@@ -82,17 +82,20 @@ final class SidecoreImports {
     };
 
     private final LinearMemory memory;
+    private final CallStack stack;
     private final @Nullable ProgramWait waits;
     private final GuestPort.Answer answer = new GuestPort.Answer();
     private GuestContext context;
 
     /**
      * @param context of the guest; {@link #enter} sets it anew
+     * @param stack of the thread that runs the guest
      * @param waits how a program waits; none for a module made of events
      */
-    SidecoreImports(GuestContext context, LinearMemory memory, @Nullable ProgramWait waits) {
+    SidecoreImports(GuestContext context, LinearMemory memory, CallStack stack, @Nullable ProgramWait waits) {
         this.context = context;
         this.memory = memory;
+        this.stack = stack;
         this.waits = waits;
     }
 
@@ -108,6 +111,7 @@ final class SidecoreImports {
     /** For the event that follows. */
     void enter(GuestContext context) {
         this.context = context;
+        stack.enter();
     }
 
     /** As functions, those that the module imports. */
@@ -116,7 +120,11 @@ final class SidecoreImports {
         for (var each : module.module().importSection().stream().distinct().toList()) {
             if (each instanceof FunctionImport && each.module().equals(MODULE)) {
                 var type = waits == null ? OF_EVENTS.get(each.name()) : OF_PROGRAMS.get(each.name());
-                functions.add(new HostFunction(MODULE, each.name(), Objects.requireNonNull(type), handle(each.name())));
+                var handle = handle(each.name());
+                functions.add(new HostFunction(MODULE, each.name(), Objects.requireNonNull(type), (instance, a) -> {
+                    stack.check();
+                    return handle.apply(instance, a);
+                }));
             }
         }
         return functions;

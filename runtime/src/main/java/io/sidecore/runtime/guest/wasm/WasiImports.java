@@ -56,6 +56,7 @@ final class WasiImports {
 
     private final GuestContext context;
     private final LinearMemory memory;
+    private final CallStack stack;
     private final ProgramWait waits;
     private final WasiProgram.Streams streams;
     private final List<byte[]> arguments = new ArrayList<>();
@@ -67,12 +68,14 @@ final class WasiImports {
     WasiImports(
             GuestContext context,
             LinearMemory memory,
+            CallStack stack,
             ProgramWait waits,
             WasiProgram.Streams streams,
             List<String> arguments,
             Map<String, String> environment) {
         this.context = context;
         this.memory = memory;
+        this.stack = stack;
         this.waits = waits;
         this.streams = streams;
         arguments.forEach(a -> this.arguments.add(terminated(a)));
@@ -111,7 +114,8 @@ final class WasiImports {
     }
 
     /** A pointer outside the memory is an error that WASI has a number for. */
-    private static int guarded(Call call, long[] a) {
+    private int guarded(Call call, long[] a) {
+        stack.check();
         try {
             return call.apply(a);
         } catch (WasmTrap e) {

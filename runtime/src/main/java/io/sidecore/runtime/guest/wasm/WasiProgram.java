@@ -22,8 +22,8 @@ public final class WasiProgram {
      * @param error what it writes about its mistakes
      */
     public record Streams(InputStream in, OutputStream out, OutputStream error) {
-        /** Nothing to read, and its VM's console for what it writes. */
-        public static Streams console(GuestContext context) {
+        /** Its VM's console for what it writes. */
+        public static Streams console(GuestContext context, InputStream in) {
             var console = new OutputStream() {
                 @Override
                 public void write(int b) {
@@ -35,12 +35,16 @@ public final class WasiProgram {
                     context.print(bytes, offset, length);
                 }
             };
-            return new Streams(InputStream.nullInputStream(), console, console);
+            return new Streams(in, console, console);
         }
     }
 
+    /** Bytes of stack that its thread is to have: enough for programs that recurse, and only as much of it is used as they need. */
+    public static final long STACK_BYTES = 8 << 20;
+
     private final GuestModule module;
     private final LinearMemory memory;
+    private final CallStack stack = new CallStack(STACK_BYTES);
     private final ProgramWait waits;
     private final List<ImportFunction> imports;
 
@@ -63,8 +67,9 @@ public final class WasiProgram {
         this.module = module;
         this.memory = WasmInstance.memory(module, context.memory(), false);
         this.waits = new ProgramWait(context.vifs());
-        this.imports = new ArrayList<>(new SidecoreImports(context, memory, waits).functions(module));
-        imports.addAll(new WasiImports(context, memory, waits, streams, arguments, environment).functions(module));
+        this.imports = new ArrayList<>(new SidecoreImports(context, memory, stack, waits).functions(module));
+        imports.addAll(
+                new WasiImports(context, memory, stack, waits, streams, arguments, environment).functions(module));
     }
 
     /**
@@ -75,6 +80,7 @@ public final class WasiProgram {
      */
     public int run() {
         waits.begin();
+        stack.enter();
         try {
             WasmInstance.start(module, memory, imports).call(WasmInstance.function(module, "_start"), "_start");
             return 0;

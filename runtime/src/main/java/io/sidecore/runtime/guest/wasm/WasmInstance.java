@@ -27,7 +27,7 @@ final class WasmInstance {
                 () -> Instance.builder(module.module())
                         .withMachineFactory(module.machines())
                         .withMemoryFactory(limits -> memory)
-                        .withTableFactory(WasmInstance::table)
+                        .withTableFactory(new Tables()::table)
                         .withImportValues(ImportValues.builder()
                                 .addFunction(imports.toArray(ImportFunction[]::new))
                                 .build())
@@ -35,11 +35,27 @@ final class WasmInstance {
                         .build());
     }
 
-    /** A table with limits of its own: the engine counts its growth in them, and those of the module are everyone's. */
-    private static TableInstance table(Table table, int initial) {
-        var limits = table.limits();
-        var max = Math.max(limits.min(), Math.min(limits.max(), ModuleCheck.TABLE_ENTRIES_MAX));
-        return new TableInstance(new Table(table.elementType(), new TableLimits(limits.min(), max)), initial);
+    /** The tables of an instance, which together have a bounded number of entries. */
+    private static final class Tables {
+        private long entries;
+
+        /** One with limits of its own: the engine counts its growth in them, and those of the module are everyone's. */
+        TableInstance table(Table table, int initial) {
+            var limits = table.limits();
+            var max = Math.max(limits.min(), Math.min(limits.max(), ModuleCheck.TABLE_ENTRIES_MAX));
+            entries += limits.min();
+            return new TableInstance(new Table(table.elementType(), new TableLimits(limits.min(), max)), initial) {
+                @Override
+                public int grow(int size, int value, Instance instance) {
+                    if (size < 0 || size > ModuleCheck.TABLE_ENTRIES_MAX - entries) {
+                        return -1;
+                    }
+                    var before = super.grow(size, value, instance);
+                    entries += before < 0 ? 0 : size;
+                    return before;
+                }
+            };
+        }
     }
 
     /** A memory for {@link #start} or {@link #restore}; imports may refer to it before. */

@@ -11,6 +11,9 @@ import org.jspecify.annotations.Nullable;
  * <p>An event that is not to return, because it loops, is stopped by interrupting the thread that runs it. After a {@link WasmTrap} it takes no more events. For one thread at a time.
  */
 public final class WasmProgram implements GuestProgram {
+    /** Bytes of stack that its thread has at least. */
+    private static final long STACK_BYTES = 1 << 20;
+
     private final GuestModule module;
     private @Nullable SidecoreImports imports;
     private @Nullable WasmInstance instance;
@@ -38,11 +41,7 @@ public final class WasmProgram implements GuestProgram {
         return WasmInstance.function(module, name) >= 0;
     }
 
-    /** Calls a handler, if the module has it. */
-    private void handle(GuestContext context, String name, long... arguments) {
-        call(context, name, arguments);
-    }
-
+    /** Calls a handler, if the module has it; what it returns, or nothing. */
     private long[] call(GuestContext context, String name, long... arguments) {
         var running = running();
         var function = WasmInstance.function(module, name);
@@ -61,10 +60,10 @@ public final class WasmProgram implements GuestProgram {
     @Override
     public void onStart(GuestContext context) {
         var memory = WasmInstance.memory(module, context.memory(), false);
-        imports = new SidecoreImports(context, memory, null);
+        imports = new SidecoreImports(context, memory, new CallStack(STACK_BYTES), null);
         instance = WasmInstance.start(module, memory, imports.functions(module));
-        handle(context, "_initialize");
-        handle(context, "on_start");
+        call(context, "_initialize");
+        call(context, "on_start");
     }
 
     /** A message is put where {@code message_buffer} says, then told to {@code on_message}; where that says 0, the guest does not take it. */
@@ -86,38 +85,43 @@ public final class WasmProgram implements GuestProgram {
                             + " bytes, which does not lie in its memory of " + memory.bytes());
         }
         memory.write(at, message, 0, message.length);
-        handle(context, "on_message", at, message.length);
+        call(context, "on_message", at, message.length);
     }
 
     @Override
     public void onTimer(GuestContext context, int timer) {
-        handle(context, "on_timer", timer);
+        call(context, "on_timer", timer);
     }
 
     @Override
     public void onBlock(GuestContext context, int vif) {
-        handle(context, "on_block", vif);
+        call(context, "on_block", vif);
     }
 
     /** Calls {@code on_stop}; a module without it ends at once. */
     @Override
     public void onStop(GuestContext context) {
         if (exports("on_stop")) {
-            handle(context, "on_stop");
+            call(context, "on_stop");
         } else {
             context.exit(0);
         }
-    }
-
-    /** Bytes of {@link GuestContext#memory()}, from its beginning, that the guest uses: what has to be saved of it. 0 before it was started. */
-    public long memoryBytes() {
-        return instance == null ? 0 : instance.memory().bytes();
     }
 
     /** Globals, tables and the size of the memory; nothing if it was not started, or stopped by a trap. */
     @Override
     public Optional<byte[]> save() {
         return instance == null || trapped ? Optional.empty() : Optional.of(instance.save());
+    }
+
+    /**
+     * Refuses what another module gave.
+     *
+     * @throws ModuleException if it did
+     */
+    @Override
+    public void check(byte[] saved) {
+        SavedState.check(module, saved);
     }
 
     /**
@@ -128,7 +132,7 @@ public final class WasmProgram implements GuestProgram {
     @Override
     public void onRestore(GuestContext context, byte[] saved) {
         var memory = WasmInstance.memory(module, context.memory(), true);
-        imports = new SidecoreImports(context, memory, null);
+        imports = new SidecoreImports(context, memory, new CallStack(STACK_BYTES), null);
         instance = WasmInstance.restore(module, memory, imports.functions(module), saved);
     }
 

@@ -181,9 +181,18 @@ class QemuCommandTest {
     }
 
     @Test
-    void aSerialNumberIsNoLongerThanVirtioHasRoomFor() {
-        assertThat(command(plain(), List.of("a-volume-with-a-long-name"), List.of())
-                        .arguments())
-                .contains("virtio-blk-pci,drive=disk0,serial=a-volume-with-a-long,bootindex=0");
+    void aSerialNumberIsNoLongerThanVirtioHasRoomForAndTellsLongNamesApart() {
+        var arguments = command(
+                        plain(),
+                        List.of("a-volume-with-a-name", "a-volume-with-a-name-1", "a-volume-with-a-name-2"),
+                        List.of())
+                .arguments();
+
+        assertThat(arguments)
+                .filteredOn(argument -> argument.startsWith("virtio-blk-pci"))
+                .containsExactly(
+                        "virtio-blk-pci,drive=disk0,serial=a-volume-with-a-name,bootindex=0",
+                        "virtio-blk-pci,drive=disk1,serial=a-volume-with-2b85fb,bootindex=1",
+                        "virtio-blk-pci,drive=disk2,serial=a-volume-with-2b85fc,bootindex=2");
     }
 }

@@ -189,7 +189,8 @@ class QmpTest {
 
         qmp.close();
 
-        assertThat(failure(asked)).startsWith("QEMU has ended");
+        assertThat(failure(asked)).isEqualTo("QEMU has ended");
+        assertThat(failure(qmp.ask("cont"))).isEqualTo("QEMU has ended");
         assertThatThrownBy(() -> qmp.ask("cont").join()).hasCauseInstanceOf(QmpException.class);
     }
 

@@ -60,4 +60,19 @@ class StderrTailTest {
 
         assertThat(tail.lastOr("nothing")).isEqualTo("x".repeat(400) + "...");
     }
+
+    /** Or as many silent ones as there are carriers would stop all that is virtual. */
+    @Test
+    void itsThreadIsAPlatformThread() throws Exception {
+        var silent = new ProcessBuilder("sleep", "1000").start();
+        try {
+            new StderrTail().read(silent);
+
+            assertThat(Thread.getAllStackTraces().keySet())
+                    .extracting(Thread::getName)
+                    .contains("sidecore-qemu-stderr");
+        } finally {
+            silent.destroyForcibly();
+        }
+    }
 }

@@ -176,7 +176,7 @@ class DemoGuestTest {
         var there = new TestHost(MEMORY);
         there.disk(8 << 20, 64);
         var saved = guest.save().orElseThrow();
-        MemorySegment.copy(host.memory, 0, there.memory, 0, guest.memoryBytes());
+        MemorySegment.copy(host.memory, 0, there.memory, 0, MEMORY);
         System.arraycopy(host.disks.getFirst().bytes, 0, there.disks.getFirst().bytes, 0, 8 << 20);
         var answer = new io.sidecore.actors.vif.GuestPort.Answer();
         while (host.disks.getFirst().recv(answer)) {

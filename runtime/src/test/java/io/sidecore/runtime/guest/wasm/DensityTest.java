@@ -66,16 +66,10 @@ class DensityTest {
             var heapEach = (heap() - heapBefore) / GUESTS;
             var residentEach = (residentKib(memory) - residentBefore) / GUESTS;
             System.out.printf(
-                    "demo guest: parsed and compiled in %d ms; started in %.1f us each; %d bytes of heap each, and %d KiB of its %d KiB of linear memory%n",
-                    compiled / 1_000_000,
-                    started / 1e3 / GUESTS,
-                    heapEach,
-                    residentEach,
-                    guests.getLast().memoryBytes() >> 10);
+                    "demo guest: parsed and compiled in %d ms; started in %.1f us each; %d bytes of heap each, and %d KiB of memory%n",
+                    compiled / 1_000_000, started / 1e3 / GUESTS, heapEach, residentEach);
             assertThat(residentEach).isLessThan(100);
             assertThat(heapEach).isLessThan(64 << 10);
-            assertThat(guests)
-                    .allSatisfy(guest -> assertThat(guest.memoryBytes()).isLessThan(MEMORY));
         }
     }
 

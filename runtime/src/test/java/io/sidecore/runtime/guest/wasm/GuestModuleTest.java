@@ -1,5 +1,6 @@
 package io.sidecore.runtime.guest.wasm;
 
+import static io.sidecore.runtime.guest.wasm.ModuleText.call;
 import static io.sidecore.runtime.guest.wasm.ModuleText.hex;
 import static io.sidecore.runtime.guest.wasm.ModuleText.join;
 import static io.sidecore.runtime.guest.wasm.ModuleText.unsigned;
@@ -185,6 +186,59 @@ class GuestModuleTest {
     @Test
     void aHugeTableIsRefused() {
         refused(events().table(100_000, 200_000).bytes(), "100000 entries", "at most 65536");
+    }
+
+    @Test
+    void tablesAreBoundedTogether() {
+        refused(
+                events().table(40_000, 40_000).table(40_000, 40_000).bytes(),
+                "80000 entries",
+                "at most 65536",
+                "of all tables together");
+    }
+
+    @Test
+    void moreThanTheHeapHasRoomForIsRefusedWithWhatToDo() {
+        var heap = Runtime.getRuntime().maxMemory();
+        assertThatThrownBy(() -> GuestModule.checkHeap(1_000, heap))
+                .isInstanceOf(ModuleException.class)
+                .hasMessageContainingAll("1000 bytes", "of the host's heap", "half of it", "-Xmx");
+        GuestModule.checkHeap(1_000, 1);
+    }
+
+    @Test
+    void codeTakesFarMoreOfTheHeapThanData() {
+        var small = ModuleScan.check(events().bytes());
+        var code =
+                ModuleScan.check(events().exported("f", ">", "01".repeat(1_000)).bytes());
+        var data = ModuleScan.check(events().passive(new byte[1_000]).bytes());
+        assertThat(code - small).isGreaterThan(128_000);
+        assertThat(data - small).isLessThan(10_000);
+    }
+
+    @Test
+    void calledWithFarMoreThanThereIsAModuleIsRefusedBeforeEachMistakeIsKept() {
+        var text = events();
+        var many = text.function("i".repeat(1_000) + ">", "");
+        refused(
+                text.exported("f", ">", call(many).repeat(10_000)).bytes(),
+                "10000001 values from its stack",
+                "at most 131072");
+    }
+
+    @Test
+    void modulesAreCompiledOnThreadsOfTheirOwn() {
+        var large = events().exported("f", ">", "41 00" + "41 01 6A".repeat(40_000) + "1A")
+                .module();
+        assertThatThrownBy(large::compile)
+                .satisfies(e -> assertThat(e.getStackTrace())
+                        .noneMatch(
+                                frame -> frame.getClassName().equals(getClass().getName())));
+    }
+
+    @Test
+    void functionsHaveABoundedNumberOfResults() {
+        refused(events().exported("f", ">" + "i".repeat(17), "").bytes(), "17 results", "at most 16");
     }
 
     @Test

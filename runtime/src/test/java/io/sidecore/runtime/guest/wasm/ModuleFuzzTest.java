@@ -2,6 +2,7 @@ package io.sidecore.runtime.guest.wasm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.InputStream;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -94,7 +95,11 @@ class ModuleFuzzTest {
         var host = new TestHost(MEMORY).disk(256 << 10, 8);
         if (module.kind() == GuestModule.Kind.PROGRAM) {
             bounded(() -> new WasiProgram(
-                            module, host, WasiProgram.Streams.console(host), List.of("a"), Map.of("b", "c"))
+                            module,
+                            host,
+                            WasiProgram.Streams.console(host, InputStream.nullInputStream()),
+                            List.of("a"),
+                            Map.of("b", "c"))
                     .run());
             return;
         }

@@ -12,7 +12,7 @@ import java.util.List;
 import java.util.TreeMap;
 
 /** A host of one guest, in memory: its disks serve at once, its clock goes on when told to. */
-final class TestHost implements GuestContext {
+class TestHost implements GuestContext {
     final List<ArrayDisk> disks = new ArrayList<>();
     final List<byte[]> messages = new ArrayList<>();
     final StringBuilder console = new StringBuilder();

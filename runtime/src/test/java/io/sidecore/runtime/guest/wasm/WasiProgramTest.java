@@ -60,8 +60,12 @@ class WasiProgramTest {
     @Test
     void theExampleGreetsNamesItsArgumentsAndReadsItsDisk() throws Exception {
         var module = GuestModule.read(Path.of("src/test/resources/io/sidecore/runtime/guest/wasm/hello.wasm"));
-        var program =
-                new WasiProgram(module, host, WasiProgram.Streams.console(host), List.of("hello", "you"), Map.of());
+        var program = new WasiProgram(
+                module,
+                host,
+                WasiProgram.Streams.console(host, InputStream.nullInputStream()),
+                List.of("hello", "you"),
+                Map.of());
         assertThat(program.run()).isZero();
         assertThat(host.console)
                 .hasToString("hello from a program of WASI\nargument: you\nthe first block of the disk was read\n");

@@ -8,6 +8,8 @@ import static org.assertj.core.api.Assertions.catchThrowable;
 
 import java.nio.charset.StandardCharsets;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -148,6 +150,35 @@ class WasmProgramTest {
         assertThat(trapOf(i32(1) + i32(0) + "6D 1A").reason()).isEqualTo(WasmTrap.Reason.OTHER);
     }
 
+    /** What the host does on top of the guest is begun only if it can be ended. */
+    @Test
+    void aGuestThatCallsTheHostFromEveryDepthIsTrappedOutsideOfTheHost() throws Exception {
+        var begun = new AtomicInteger();
+        var ended = new AtomicInteger();
+        var deep = new TestHost(1 << 20) {
+            @Override
+            public void print(byte[] text, int offset, int length) {
+                begun.incrementAndGet();
+                CallStack.called(500);
+                ended.incrementAndGet();
+            }
+        };
+        var text = ModuleText.withMemory();
+        var print = text.imported("sidecore", "print", "ii>i");
+        text.function(">", i32(0) + i32(0) + call(print) + "1A" + call(1));
+        text.exported("on_start", ">", call(1));
+        var failure = new AtomicReference<Throwable>();
+        var thread = new Thread(null, () -> new WasmProgram(text.module()).onStart(deep), "guest", 1 << 20);
+        thread.setUncaughtExceptionHandler((of, e) -> failure.set(e));
+        thread.start();
+        thread.join();
+        assertThat(failure.get())
+                .isInstanceOfSatisfying(
+                        WasmTrap.class, t -> assertThat(t.reason()).isEqualTo(WasmTrap.Reason.STACK))
+                .hasMessageContaining("nested too deeply");
+        assertThat(begun.get()).isEqualTo(ended.get()).isGreaterThan(1_000);
+    }
+
     @Test
     void endlessCallsAreATrap() {
         var text = events();
@@ -190,7 +221,6 @@ class WasmProgramTest {
         assertThat(host.exit).isEqualTo(-1);
         guest.onTimer(host, 3);
         assertThat(host.exit).isEqualTo(1);
-        assertThat(guest.memoryBytes()).isEqualTo(4L * PAGE);
         guest.onTimer(host, 1);
         assertThat(host.exit).isEqualTo(-1);
     }
@@ -241,6 +271,18 @@ class WasmProgramTest {
         var text = ModuleText.withMemory().table(1, 10_000_000);
         var exit = text.imported("sidecore", "exit", "i>");
         started(text.exported("on_start", ">", "D0 70" + i32(9_000_000) + "FC 0F 00" + call(exit)));
+        assertThat(host.exit).isEqualTo(-1);
+    }
+
+    @Test
+    void twoTablesGrowWithinOneBound() {
+        var text = ModuleText.withMemory().table(1, 10_000_000).table(1, 10_000_000);
+        var exit = text.imported("sidecore", "exit", "i>");
+        var full = text.exported(
+                "on_start",
+                ">",
+                "D0 70" + i32(60_000) + "FC 0F 00 1A" + "D0 70" + i32(10_000) + "FC 0F 01" + call(exit));
+        started(full);
         assertThat(host.exit).isEqualTo(-1);
     }
 
