@@ -790,6 +790,7 @@ public final class QemuGuest implements Guest {
             if (!now.equals(progress)) {
                 progress = now;
                 since = System.nanoTime();
+                watcher().progressed();
             }
         }
         await(monitor.ask("migrate_cancel"));
