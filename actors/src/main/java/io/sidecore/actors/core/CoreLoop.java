@@ -586,7 +586,7 @@ public final class CoreLoop implements Loop {
         now = clock.nanos();
         lookHowLongItWaited();
         idled = true;
-        if (!pollers.isEmpty() || idle.poll(now, lastWork)) {
+        if (!pollers.isEmpty() || idle.poll(now, lastWork, hot != null && hot.expectsRest())) {
             pollHot();
             return;
         }

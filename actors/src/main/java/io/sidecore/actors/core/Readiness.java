@@ -13,4 +13,9 @@ public interface Readiness {
     default boolean poll() {
         return false;
     }
+
+    /** Whether a little of something has come, whose rest is to be expected within microseconds. */
+    default boolean expectsRest() {
+        return false;
+    }
 }

@@ -12,22 +12,22 @@ class IdlePolicyTest {
 
     @Test
     void aLoopThatSawNoWorkYetParks() {
-        assertThat(policy.poll(now, now)).isFalse();
+        assertThat(policy.poll(now, now, false)).isFalse();
     }
 
     @Test
     void frequentShallowWorkIsPolledFor() {
         arrivals(100, SPIN / 8, 1);
 
-        assertThat(policy.poll(now, now)).isTrue();
+        assertThat(policy.poll(now, now, false)).isTrue();
     }
 
     @Test
     void itIsPolledForNoLongerThanTheSpinTime() {
         arrivals(100, SPIN / 4 * 3, 1);
 
-        assertThat(policy.poll(now + SPIN - 1, now)).isTrue();
-        assertThat(policy.poll(now + SPIN, now)).isFalse();
+        assertThat(policy.poll(now + SPIN - 1, now, false)).isTrue();
+        assertThat(policy.poll(now + SPIN, now, false)).isFalse();
     }
 
     @Test
@@ -37,7 +37,7 @@ class IdlePolicyTest {
             arrivals(9, SPIN / 8, 1);
         }
 
-        assertThat(policy.poll(now, now)).isTrue();
+        assertThat(policy.poll(now, now, false)).isTrue();
     }
 
     @Test
@@ -47,30 +47,49 @@ class IdlePolicyTest {
             arrivals(1, SPIN / 8, 1);
         }
 
-        assertThat(policy.poll(now, now)).isFalse();
+        assertThat(policy.poll(now, now, false)).isFalse();
+    }
+
+    @Test
+    void theRestOfARequestIsPolledForAMoment() {
+        arrivals(100, 2 * SPIN, 1);
+
+        assertThat(policy.poll(now + IdlePolicy.REST_NANOS - 1, now, true)).isTrue();
+        assertThat(policy.poll(now + IdlePolicy.REST_NANOS, now, true)).isFalse();
+    }
+
+    @Test
+    void theRestOfARequestIsNotPolledForAtDepthNorWhileCoresAreShort() {
+        arrivals(100, 2 * SPIN, 32);
+        assertThat(policy.poll(now, now, true)).isFalse();
+
+        arrivals(100, 2 * SPIN, 1);
+        policy.waited(now, 0);
+        share(0, 0.20);
+        assertThat(policy.poll(now, now, true)).isFalse();
     }
 
     @Test
     void whatCameInTimeButForTheWakeUpIsPolledFor() {
         arrivals(100, SPIN + IdlePolicy.WAKE_UP_NANOS - 1, 1);
-        assertThat(policy.poll(now, now)).isTrue();
+        assertThat(policy.poll(now, now, false)).isTrue();
 
         arrivals(100, SPIN + IdlePolicy.WAKE_UP_NANOS, 1);
-        assertThat(policy.poll(now, now)).isFalse();
+        assertThat(policy.poll(now, now, false)).isFalse();
     }
 
     @Test
     void rareWorkIsNotPolledFor() {
         arrivals(100, 4 * SPIN, 1);
 
-        assertThat(policy.poll(now, now)).isFalse();
+        assertThat(policy.poll(now, now, false)).isFalse();
     }
 
     @Test
     void deepWorkIsNotPolledFor() {
         arrivals(100, SPIN / 8, 32);
 
-        assertThat(policy.poll(now, now)).isFalse();
+        assertThat(policy.poll(now, now, false)).isFalse();
     }
 
     @Test
@@ -79,7 +98,7 @@ class IdlePolicyTest {
         arrivals(1, 3_600_000_000_000L, 1);
         arrivals(20, SPIN / 8, 1);
 
-        assertThat(policy.poll(now, now)).isTrue();
+        assertThat(policy.poll(now, now, false)).isTrue();
     }
 
     @Test
@@ -90,7 +109,7 @@ class IdlePolicyTest {
         now += IdlePolicy.LOOK_NANOS;
         policy.waited(now, IdlePolicy.LOOK_NANOS / 5);
 
-        assertThat(policy.poll(now, now)).isFalse();
+        assertThat(policy.poll(now, now, false)).isFalse();
     }
 
     @Test
@@ -99,11 +118,11 @@ class IdlePolicyTest {
         policy.waited(now, 0);
         var waited = share(0, 0.20);
         waited = share(waited, 0.07);
-        assertThat(policy.poll(now, now)).isFalse();
+        assertThat(policy.poll(now, now, false)).isFalse();
 
         share(waited, 0.01);
 
-        assertThat(policy.poll(now, now)).isTrue();
+        assertThat(policy.poll(now, now, false)).isTrue();
     }
 
     @Test
@@ -112,7 +131,7 @@ class IdlePolicyTest {
         policy.waited(now, 0);
         share(0, 0.07);
 
-        assertThat(policy.poll(now, now)).isTrue();
+        assertThat(policy.poll(now, now, false)).isTrue();
     }
 
     @Test
@@ -130,7 +149,7 @@ class IdlePolicyTest {
             never.arrived(1, 1);
         }
 
-        assertThat(never.poll(now, now)).isFalse();
+        assertThat(never.poll(now, now, false)).isFalse();
     }
 
     private long share(long before, double share) {

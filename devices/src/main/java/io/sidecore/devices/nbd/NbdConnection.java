@@ -175,6 +175,11 @@ public final class NbdConnection implements GuestEnd, Transport.Listener {
     }
 
     @Override
+    public boolean expectsRest() {
+        return !closed && codec.expectsRest();
+    }
+
+    @Override
     public void writable() {
         flush();
         if (!blocked) {

@@ -284,6 +284,12 @@ public final class NbdTransmission {
         return inbox.landing() || inbox.available() > 0 || drop > 0;
     }
 
+    /** Whether that is little so far, a header say: the rest is on its way. */
+    boolean expectsRest() {
+        var came = inbox.available();
+        return came > 0 && came < LEND_MIN && !inbox.landing() && !starved;
+    }
+
     /** Whether decoding stopped for want of slots or memory. */
     public boolean starved() {
         return starved;

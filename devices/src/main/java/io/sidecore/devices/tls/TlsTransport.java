@@ -230,6 +230,11 @@ public final class TlsTransport implements Transport, Transport.Listener {
         return open && listener.poll();
     }
 
+    @Override
+    public boolean expectsRest() {
+        return open && listener.expectsRest();
+    }
+
     // --- the handshake
     // -------------------------------------------------------------------------------------------------
 

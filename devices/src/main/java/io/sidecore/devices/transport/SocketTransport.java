@@ -82,6 +82,11 @@ public final class SocketTransport implements Transport, Readiness {
     }
 
     @Override
+    public boolean expectsRest() {
+        return listener.expectsRest();
+    }
+
+    @Override
     public int read(ByteBuffer into) throws IOException {
         return channel.read(into);
     }

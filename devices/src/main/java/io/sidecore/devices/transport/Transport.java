@@ -18,6 +18,11 @@ public interface Transport {
         default boolean poll() {
             return false;
         }
+
+        /** Whether a little of something has come, whose rest is to be expected within microseconds. */
+        default boolean expectsRest() {
+            return false;
+        }
     }
 
     /** Watches on this loop from now on. */

@@ -140,6 +140,29 @@ class NbdTransmissionTest {
     }
 
     @Test
+    void theRestOfAWriteIsExpectedOfWhichLittleHasCome() throws Exception {
+        use(64L << 20, 4 << 20, 128);
+        assertThat(codec.expectsRest()).isFalse();
+
+        var small = write(1, 0, pattern(4096, 3));
+        receive(java.util.Arrays.copyOf(small, HEADER));
+        assertThat(codec.decode(1)).isNull();
+        assertThat(codec.expectsRest()).isTrue();
+
+        receive(java.util.Arrays.copyOfRange(small, HEADER, small.length));
+        answer(codec.decode(1));
+        assertThat(codec.expectsRest()).isFalse();
+
+        receive(java.util.Arrays.copyOf(write(2, 0, new byte[Nbd.MAX_PAYLOAD]), HEADER));
+        assertThat(codec.decode(1)).isNull();
+        assertThat(codec.expectsRest()).isTrue();
+
+        receive(new byte[64 << 10]);
+        assertThat(codec.decode(1)).isNull();
+        assertThat(codec.expectsRest()).isFalse();
+    }
+
+    @Test
     void goodbyeEndsDecodingWithoutAnAnswer() throws Exception {
         feed(joined(flush(1), header(Nbd.CMD_DISC, 2, 0, 0), flush(3)), 1000);
 
