@@ -10,6 +10,7 @@ import io.sidecore.conf.GuestSettings;
 import io.sidecore.conf.Names;
 import io.sidecore.conf.VmSettings;
 import io.sidecore.runtime.guest.EventGuest;
+import io.sidecore.runtime.guest.GuestDisks;
 import io.sidecore.runtime.guest.GuestPlace;
 import io.sidecore.runtime.guest.LateGuest;
 import io.sidecore.runtime.guest.ProgramGuest;
@@ -163,6 +164,19 @@ public final class VirtualMachines {
                 settings.guest().type());
         events.add("vm", name, "created", settings.guest().type());
         return handle;
+    }
+
+    /** Whether its disks were being overwritten by a snapshot's, and it has not run since. */
+    private static boolean isHalfRestored(VmHistory history) {
+        for (var entry : history.account().entries().reversed()) {
+            if (entry.event().equals(VirtualMachine.State.RUNNING.word())) {
+                return false;
+            }
+            if (entry.event().equals(GuestDisks.RESTORING)) {
+                return true;
+            }
+        }
+        return false;
     }
 
     /** A host that was killed has not said what became of those that ran. */
@@ -481,6 +495,18 @@ public final class VirtualMachines {
     void autostart() {
         all.values().stream()
                 .filter(vm -> vm.settings().autostart())
+                .filter(vm -> {
+                    var halfRestored = isHalfRestored(vm.history());
+                    if (halfRestored) {
+                        vm.history()
+                                .add(
+                                        "given-up",
+                                        "",
+                                        VirtualMachine.State.DEFINED.word(),
+                                        "it is not started by itself: a restore has overwritten some of its disks and did not come to its end; restore it again, or start it by command");
+                    }
+                    return !halfRestored;
+                })
                 .forEach(vm -> vm.start("the host has started").exceptionally(e -> {
                     LOG.debug("VM {} did not start", vm.name(), e);
                     return null;

@@ -29,6 +29,7 @@ import java.util.OptionalDouble;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.Behavior;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
@@ -54,6 +55,16 @@ class VirtualMachinesTest {
             Restart.NEVER,
             PATIENCE,
             PATIENCE);
+
+    private static final VmSettings AUTOSTARTED = new VmSettings(
+            JAVA.guest(),
+            JAVA.disks(),
+            true,
+            JAVA.weight(),
+            JAVA.cap(),
+            JAVA.restart(),
+            JAVA.startTimeout(),
+            JAVA.stopTimeout());
 
     @TempDir
     private Path directory;
@@ -198,5 +209,39 @@ class VirtualMachinesTest {
         assertThat(vm.history().account().entries())
                 .extracting(VmHistory.Entry::event)
                 .containsExactly(state.word(), "defined");
+    }
+
+    // --- the host's start
+
+    @Test
+    void whoseDisksWereHalfRestoredIsNotStartedWithTheHost() {
+        former("running", "stopped", "starting", "restoring", "failed", "defined", "given-up");
+
+        var vm = vms.create("web", AUTOSTARTED, () -> context -> {});
+        vms.autostart();
+
+        assertThat(vm.history().account().entries().getLast().event()).isEqualTo("given-up");
+        assertThat(vm.history().account().entries().getLast().cause())
+                .contains("restore it again, or start it by command");
+    }
+
+    @Test
+    void whatHasRunAfterItsRestoreIsStartedWithTheHost() throws Exception {
+        former("restoring", "running", "stopped", "defined");
+        var started = new CompletableFuture<Command>();
+        told = started::complete;
+
+        vms.create("web", AUTOSTARTED, () -> context -> {});
+        vms.autostart();
+
+        assertThat(started.get(PATIENCE.toSeconds(), TimeUnit.SECONDS)).isInstanceOf(Command.Start.class);
+    }
+
+    private void former(String... events) {
+        var history =
+                new VmHistory(directory.resolve("vms/web"), "web", "former", InstantSource.system(), Runnable::run);
+        for (var event : events) {
+            history.add(event, "", event, "");
+        }
     }
 }

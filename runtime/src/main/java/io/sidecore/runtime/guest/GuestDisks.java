@@ -21,6 +21,9 @@ import java.util.concurrent.CompletableFuture;
 public final class GuestDisks {
     private static final String FOLDER = "disks";
 
+    /** What the history says when disks begin to be overwritten. Until the VM runs again they may be those of the snapshot in part. */
+    public static final String RESTORING = "restoring";
+
     private final StorageService storage;
     private final List<Disk> disks;
     private final Watcher watcher;
@@ -125,6 +128,9 @@ public final class GuestDisks {
                 .join();
         refuseKilled.run();
         var files = new VolumeFiles(place.host());
+        if (!written.isEmpty()) {
+            watcher.noted(RESTORING, "its disks are overwritten by those of the snapshot");
+        }
         for (var disk : written) {
             try {
                 files.in(disk.volume(), file(snapshot, disk), (done, total) -> {

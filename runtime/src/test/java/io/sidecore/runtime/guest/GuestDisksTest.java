@@ -144,7 +144,7 @@ class GuestDisksTest {
         assertThat(held("a")).containsExactly(1);
         assertThat(held("b")).containsExactly(1);
         assertThat(steps).hasPositiveValue();
-        assertThat(notes).isEmpty();
+        assertThat(notes).containsExactly("restoring: its disks are overwritten by those of the snapshot");
     }
 
     @Test
@@ -192,8 +192,10 @@ class GuestDisksTest {
                 .hasMessage("asked by command");
 
         assertThat(notes)
-                .containsExactly("half-restored: it broke off at disk a: its disks may hold some of the snapshot and "
-                        + "some of what was there before, until they are restored again");
+                .containsExactly(
+                        "restoring: its disks are overwritten by those of the snapshot",
+                        "half-restored: it broke off at disk a: its disks may hold some of the snapshot and "
+                                + "some of what was there before, until they are restored again");
         assertThat(held("b")).containsExactly(2);
     }
 
