@@ -14,7 +14,7 @@ public final class Spelling {
     public static String hint(String word, Collection<String> valid) {
         return nearest(word, valid)
                 .map(nearest -> "; did you mean \"" + nearest + "\"?")
-                .orElseGet(() -> "; " + (valid.isEmpty() ? "there is none" : "known here: " + list(valid)));
+                .orElseGet(() -> "; " + (valid.isEmpty() ? "there are none at all" : "known here: " + list(valid)));
     }
 
     /** The valid word that is nearest, if one is near. */

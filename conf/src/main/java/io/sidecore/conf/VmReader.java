@@ -178,8 +178,10 @@ final class VmReader {
 
     private Optional<String> program(Setting program) {
         return program.text("a name or a path", Function.identity())
-                .flatMap(named ->
-                        named.contains("/") ? program.path(dataDirectory).map(Path::toString) : Optional.of(named));
+                .flatMap(named -> named.contains("/")
+                        ? program.path(dataDirectory)
+                                .map(path -> path.toAbsolutePath().toString())
+                        : Optional.of(named));
     }
 
     private ListenAddress vnc(String text) {

@@ -41,6 +41,6 @@ class SpellingTest {
 
     @Test
     void whereNothingIsKnownItSaysSo() {
-        assertThat(Spelling.hint("a", List.of())).isEqualTo("; there is none");
+        assertThat(Spelling.hint("a", List.of())).isEqualTo("; there are none at all");
     }
 }

@@ -141,7 +141,8 @@ public final class VirtualMachines {
             throw new HostException("VM '" + name + "': expected " + Names.EXPECTED);
         }
         if (all.containsKey(name)) {
-            throw new HostException("there is a VM " + name + " already");
+            throw new HostException(
+                    "there is a VM " + name + " already; to make another one of this name, delete it first");
         }
         for (var disk : settings.disks()) {
             if (host.volume(disk.volume()).isEmpty()) {

@@ -564,7 +564,8 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
 
     private Behavior<Command> operate(Operation wanted, Supplier<CompletionStage<Void>> doing) {
         if (!life.is(wanted.in)) {
-            return refuse(wanted.replyTo, "it is " + life.state().word());
+            var already = !wanted.isSnapshot() && life.is(wanted.after);
+            return refuse(wanted.replyTo, "it is " + life.state().word() + (already ? " already" : ""));
         }
         if (operation != null) {
             return refuse(wanted.replyTo, "something else is being done to it (" + operation.name + "); try again");

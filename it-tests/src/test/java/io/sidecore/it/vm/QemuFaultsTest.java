@@ -177,7 +177,7 @@ class QemuFaultsTest {
         vms.host().vms().delete(vm.name());
 
         idle("program = /nonexistent", "");
-        assertThat(refusal()).startsWith("/nonexistent is not installed: install QEMU");
+        assertThat(refusal()).startsWith("/nonexistent is no program: install QEMU");
     }
 
     @Test

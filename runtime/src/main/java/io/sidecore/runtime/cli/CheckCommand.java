@@ -31,11 +31,15 @@ final class CheckCommand implements Callable<Integer> {
     public Integer call() {
         var settings = Settings.load(file, ControlClient::surroundings);
         var out = spec.commandLine().getOut();
-        out.println("%s: ok: %s, %s"
+        out.println("%s: ok: %s, %s%s"
                 .formatted(
                         file,
                         counted(settings.volumes().size(), "volume"),
-                        counted(settings.nbd().map(nbd -> nbd.volumes().size()).orElse(0), "export")));
+                        counted(settings.nbd().map(nbd -> nbd.volumes().size()).orElse(0), "export"),
+                        settings.vms().isEmpty()
+                                ? ""
+                                : ", " + counted(settings.vms().size(), "virtual machine")
+                                        + " (whose programs are looked at when they start)"));
         out.flush();
         return 0;
     }

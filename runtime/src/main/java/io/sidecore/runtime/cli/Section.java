@@ -1,5 +1,6 @@
 package io.sidecore.runtime.cli;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.typesafe.config.ConfigException;
 import com.typesafe.config.ConfigFactory;
@@ -7,6 +8,7 @@ import io.sidecore.runtime.control.ControlClient;
 import io.sidecore.runtime.control.ControlException;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.UnaryOperator;
 
 /** A section of the configuration, put together from options. Whether it is right only the host judges. */
 final class Section {
@@ -50,6 +52,20 @@ final class Section {
             } catch (ConfigException e) {
                 throw ControlException.mistake("\"" + setting + "\" is no HOCON: " + e.getMessage());
             }
+        }
+        return this;
+    }
+
+    /** Changes the text of a key, if it has one. */
+    Section change(String path, UnaryOperator<String> change) {
+        var keys = path.split("\\.");
+        JsonNode section = root;
+        for (var i = 0; i < keys.length - 1; i++) {
+            section = section.path(keys[i]);
+        }
+        var key = keys[keys.length - 1];
+        if (section instanceof ObjectNode inside && inside.path(key).isTextual()) {
+            inside.put(key, change.apply(inside.get(key).asText()));
         }
         return this;
     }

@@ -94,12 +94,12 @@ final class VmCommand {
             name = "create",
             mixinStandardHelpOptions = true,
             description = {
-                "Defines a virtual machine, which is there again after the host's next start.",
+                "Defines a virtual machine, which is there again after the host's next start, and starts with it (--set autostart=false: it does not).",
                 "It takes the same values as sidecore.vms.NAME in a file (sidecore config explain vms.NAME)."
             },
             footerHeading = "%nExamples:%n",
             footer = {
-                "  sidecore vm create box --wasm demo --disk scratch --start",
+                "  sidecore volume create small --size 64MiB && sidecore vm create box --wasm demo --disk small --start",
                 "  sidecore vm create web --qemu --kernel vmlinuz --initrd initrd.img --disk root",
                 "  sidecore vm create web --qemu --disk root --memory 1GiB --set guest.vcpus=2 --set restart.policy=on-failure"
             })
@@ -141,14 +141,19 @@ final class VmCommand {
         }
         var section = new Section()
                 .put("guest.type", types.stream().findFirst())
-                .put("guest.module", wasm.map(it -> it.equals("demo") ? it : absolute(Path.of(it))))
+                .put("guest.module", wasm)
                 .put("guest.class", java)
                 .put("guest.memory", memory)
-                .put("guest.kernel", kernel.map(VmCommand::absolute))
-                .put("guest.initrd", initrd.map(VmCommand::absolute))
+                .put("guest.kernel", kernel.map(Path::toString))
+                .put("guest.initrd", initrd.map(Path::toString))
                 .put("guest.cmdline", commandLine)
                 .put("disks", disks == null ? List.of() : disks)
-                .putAll(settings == null ? List.of() : settings);
+                .putAll(settings == null ? List.of() : settings)
+                // The host is in another folder.
+                .change("guest.module", module -> module.equals("demo") ? module : absolute(module))
+                .change("guest.kernel", VmCommand::absolute)
+                .change("guest.initrd", VmCommand::absolute)
+                .change("guest.program", program -> program.contains("/") ? absolute(program) : program);
         var request = named("create-vm", name);
         request.set("section", section.json());
         var vm = host.ask(request);
@@ -157,17 +162,21 @@ final class VmCommand {
                 vm = host.ask(named("start-vm", name));
             } catch (ControlException e) {
                 throw ControlException.failure(
-                        e.getMessage() + "\nIt is created all the same: sidecore vm start " + name + " tries again");
+                        e.getMessage() + "\nIt is created all the same. To try again: sidecore vm start " + name
+                                + ". To change it: sidecore vm delete " + name + ", and create it again");
             }
         }
         host.print(
                 vm,
-                "VM " + name + " created" + (start ? ", and it runs" : "; sidecore vm start " + name + " starts it"));
+                "VM " + name + " created"
+                        + (start
+                                ? ", and it runs"
+                                : "; sidecore vm start " + name + " starts it, as does the next start of the host"));
         return 0;
     }
 
-    private static String absolute(Path file) {
-        return file.toAbsolutePath().normalize().toString();
+    private static String absolute(String file) {
+        return Path.of(file).toAbsolutePath().normalize().toString();
     }
 
     @Command(
@@ -298,7 +307,7 @@ final class VmCommand {
             @Parameters(paramLabel = "VM", description = "Its name.") String name,
             @Parameters(paramLabel = "FILE", description = "Where it is written.") Path file,
             @Mixin Connection host) {
-        var taken = host.ask(named("screenshot-vm", name).put("file", absolute(file)));
+        var taken = host.ask(named("screenshot-vm", name).put("file", absolute(file.toString())));
         host.print(taken, "screen of VM " + name + " in " + file);
         return 0;
     }

@@ -224,7 +224,7 @@ public final class ControlClient {
                             : ControlException.failure(sentence);
                 }
             }
-            throw ControlException.failure("the host on " + dataDirectory + " ended before it was done");
+            throw ControlException.failure("the host on " + dataDirectory + " has ended before this was done");
         }
 
         @Override

@@ -127,10 +127,9 @@ public final class QemuGuest implements Guest {
 
     private void started(Watcher told, Optional<Path> snapshot) throws Exception {
         var program = Spawner.found(settings.program())
-                .orElseThrow(
-                        () -> new GuestException(
-                                settings.program()
-                                        + " is not installed: install QEMU (Debian: apt install qemu-system-x86), or set guest.program to where it is"));
+                .orElseThrow(() -> new GuestException(settings.program()
+                        + (settings.program().contains("/") ? " is no program" : " is not installed")
+                        + ": install QEMU (Debian: apt install qemu-system-x86), or set guest.program to where it is"));
         refuseMissing("kernel", settings.kernel());
         refuseMissing("initrd", settings.initrd());
         prepareFolder();

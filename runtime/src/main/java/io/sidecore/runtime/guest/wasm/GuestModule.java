@@ -4,6 +4,7 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.lang.ref.WeakReference;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -177,6 +178,8 @@ public final class GuestModule {
         try (var in = Files.newInputStream(file)) {
             // What is not a file may go on for ever; one byte too many is refused.
             return of(in.readNBytes(ModuleScan.MODULE_MAX + 1));
+        } catch (NoSuchFileException e) {
+            throw new ModuleException(file + " is not there any more", e);
         } catch (IOException e) {
             throw new ModuleException(file + " cannot be read: " + text(e), e);
         } catch (ModuleException e) {

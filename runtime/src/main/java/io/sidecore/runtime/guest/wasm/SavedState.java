@@ -99,8 +99,9 @@ final class SavedState {
             from.get(of);
             var hash = HexFormat.of().formatHex(of);
             if (!hash.equals(module.hash())) {
-                throw new ModuleException("what was saved is the state of another module: of " + hash
-                        + ", and this one is " + module.hash());
+                throw new ModuleException(
+                        "what was saved is the state of another module (SHA-256 %.12s…); this one is %.12s…: its file has changed since"
+                                .formatted(hash, module.hash()));
             }
         } catch (BufferUnderflowException e) {
             throw damaged("it is cut off");
