@@ -10,7 +10,6 @@ import io.sidecore.conf.GuestSettings;
 import io.sidecore.conf.Names;
 import io.sidecore.conf.VmSettings;
 import io.sidecore.runtime.guest.EventGuest;
-import io.sidecore.runtime.guest.GuestDisks;
 import io.sidecore.runtime.guest.GuestPlace;
 import io.sidecore.runtime.guest.LateGuest;
 import io.sidecore.runtime.guest.ProgramGuest;
@@ -173,7 +172,7 @@ public final class VirtualMachines {
             if (entry.event().equals(VirtualMachine.State.RUNNING.word())) {
                 return false;
             }
-            if (entry.event().equals(GuestDisks.RESTORING)) {
+            if (entry.event().equals(VirtualMachine.RESTORING)) {
                 return true;
             }
         }

@@ -32,7 +32,7 @@ import org.jspecify.annotations.Nullable;
  * A virtual machine: its life cycle, and when it is started again. What executes inside is a {@link Guest}, another one for each run.
  *
  * <pre>
- *   DEFINED → STARTING → RUNNING ⇄ PAUSED          STARTING → STOPPING, FAILED
+ *   DEFINED → STARTING → RUNNING ⇄ PAUSED          STARTING → STOPPING, FAILED; back to where it was: its restore was refused
  *                           ↓  ↘      ↓            RUNNING, PAUSED → STOPPED, FAILED: it was gone by itself
  *                           ↓   STOPPING → STOPPED, FAILED
  *                        STOPPED, FAILED → STARTING
@@ -74,15 +74,26 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     /** For which the actor of a VM that is forgotten still answers what has crossed that on its way. */
     static final Duration AFTERWARDS = Duration.ofSeconds(10);
 
+    /** What a guest notes when disks begin to be overwritten by those of a snapshot. Until the VM runs again they may be so in part. */
+    public static final String RESTORING = "restoring";
+
     static final Map<State, EnumSet<State>> LEGAL = Map.of(
-            State.DEFINED, EnumSet.of(State.STARTING),
-            State.STARTING, EnumSet.of(State.RUNNING, State.STOPPING, State.FAILED),
-            State.RUNNING, EnumSet.of(State.PAUSED, State.STOPPING, State.STOPPED, State.FAILED, State.MIGRATING),
-            State.PAUSED, EnumSet.of(State.RUNNING, State.STOPPING, State.STOPPED, State.FAILED, State.MIGRATING),
-            State.STOPPING, EnumSet.of(State.STOPPED, State.FAILED),
-            State.STOPPED, EnumSet.of(State.STARTING),
-            State.FAILED, EnumSet.of(State.STARTING),
-            State.MIGRATING, EnumSet.noneOf(State.class));
+            State.DEFINED,
+            EnumSet.of(State.STARTING),
+            State.STARTING,
+            EnumSet.of(State.RUNNING, State.STOPPING, State.STOPPED, State.FAILED, State.DEFINED),
+            State.RUNNING,
+            EnumSet.of(State.PAUSED, State.STOPPING, State.STOPPED, State.FAILED, State.MIGRATING),
+            State.PAUSED,
+            EnumSet.of(State.RUNNING, State.STOPPING, State.STOPPED, State.FAILED, State.MIGRATING),
+            State.STOPPING,
+            EnumSet.of(State.STOPPED, State.FAILED),
+            State.STOPPED,
+            EnumSet.of(State.STARTING),
+            State.FAILED,
+            EnumSet.of(State.STARTING),
+            State.MIGRATING,
+            EnumSet.noneOf(State.class));
 
     /** What a VM is told and asked. Causes are sentences for the history, such as "asked by command". */
     public sealed interface Command {
@@ -223,6 +234,11 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private @Nullable Instant runningSince;
     /** It starts from a snapshot, and does not run yet. */
     private boolean restoring;
+    /** The disks of the snapshot take the place of its own. */
+    private boolean overwriting;
+
+    /** What it was before it was started. */
+    private State startedFrom = State.DEFINED;
 
     private String cause = "";
     private int run;
@@ -293,6 +309,8 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         var number = run;
         runningSince = null;
         restoring = snapshot.isPresent();
+        overwriting = false;
+        startedFrom = life.state();
         to(State.STARTING, why);
         timers.startSingleTimer(StartTimeout.class, new StartTimeout(number), settings.startTimeout());
         Guest made;
@@ -328,6 +346,11 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         }
         if (started.failure() != null) {
             // Nothing of it is left.
+            if (restoring && !overwriting && ending == null) {
+                var why = sentence(started.failure());
+                end(startedFrom, "not restored: " + why, why);
+                return this;
+            }
             gone(ending != null ? ending : new Guest.Exit(false, sentence(started.failure())));
         } else if (life.is(State.STARTING)) {
             runs();
@@ -473,20 +496,24 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     }
 
     private void end(Guest.Exit how) {
+        end(how.well() ? State.STOPPED : State.FAILED, how.cause(), how.cause());
+    }
+
+    private void end(State next, String told, String why) {
         timers.cancel(StartTimeout.class);
         timers.cancel(StopTimeout.class);
         timers.cancel(KillTimeout.class);
         guest = null;
         ending = null;
-        to(how.well() ? State.STOPPED : State.FAILED, how.cause());
+        to(next, told);
         if (operation != null) {
             timers.cancel(OperationTimeout.class);
             if (!operation.late) {
-                refuse(operation.replyTo, "it has ended meanwhile: " + how.cause());
+                refuse(operation.replyTo, "it has ended meanwhile: " + why);
             }
             operation = null;
         }
-        starters.forEach(starter -> refuse(starter, how.cause()));
+        starters.forEach(starter -> refuse(starter, why));
         starters.clear();
     }
 
@@ -645,6 +672,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
 
     private Behavior<Command> noted(Noted noted) {
         if (noted.run() == run) {
+            overwriting |= noted.what().equals(RESTORING);
             note(noted.what(), noted.cause());
         }
         return this;

@@ -155,7 +155,9 @@ class RestartedVmTest extends ScriptedVm {
     void oneThatCouldNotBeRestoredIsNotStartedOnDisksThatMayBeHalfRestored() {
         vm(restart(RestartPolicy.ALWAYS, 5));
         var restored = tell(replyTo -> new Command.Start(Optional.of(Path.of("kept")), "restored", replyTo));
-        guest().started.completeExceptionally(new GuestException("disk a: it broke off"));
+        var guest = guest();
+        guest.watcher.noted(VirtualMachine.RESTORING, "from here on");
+        guest.started.completeExceptionally(new GuestException("disk a: it broke off"));
 
         assertThat(refused(restored)).isEqualTo("VM web: disk a: it broke off");
         assertThat(status().restartAt()).isEmpty();
@@ -164,6 +166,20 @@ class RestartedVmTest extends ScriptedVm {
                 .last()
                 .isEqualTo(
                         "given-up failed>failed: it was to go on from a snapshot; it stays as it is until it is started by command");
+    }
+
+    @Test
+    void oneWhoseSnapshotIsRefusedIsWhatItWasBefore() {
+        vm(restart(RestartPolicy.ALWAYS, 5));
+        var refused = tell(replyTo -> new Command.Start(Optional.of(Path.of("other")), "restored", replyTo));
+        guest().started.completeExceptionally(new GuestException("it is another machine's"));
+
+        assertThat(refused(refused)).isEqualTo("VM web: it is another machine's");
+        assertThat(state()).isEqualTo(State.DEFINED);
+        assertThat(status().restartAt()).isEmpty();
+        assertThat(history).last().isEqualTo("defined starting>defined: not restored: it is another machine's");
+        start();
+        assertThat(state()).isEqualTo(State.STARTING);
     }
 
     @Test

@@ -31,7 +31,7 @@ class VirtualMachineTest extends ScriptedVm {
 
     private static final Map<String, Set<String>> DRAWN = Map.of(
             "defined", Set.of("starting"),
-            "starting", Set.of("running", "stopping", "failed"),
+            "starting", Set.of("running", "stopping", "failed", "stopped", "defined"),
             "running", Set.of("paused", "stopping", "stopped", "failed", "migrating"),
             "paused", Set.of("running", "stopping", "stopped", "failed", "migrating"),
             "stopping", Set.of("stopped", "failed"),

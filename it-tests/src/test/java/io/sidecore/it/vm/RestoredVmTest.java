@@ -214,7 +214,7 @@ class RestoredVmTest {
 
         assertRefused("web", damage.why);
 
-        assertThat(state(vm)).isEqualTo(State.FAILED);
+        assertThat(state(vm)).isEqualTo(State.STOPPED);
         assertThat(done(vm.start("from its beginning")).state()).isEqualTo(State.RUNNING);
     }
 

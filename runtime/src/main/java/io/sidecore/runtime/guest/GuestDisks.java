@@ -2,6 +2,7 @@ package io.sidecore.runtime.guest;
 
 import io.sidecore.actors.vm.Guest.Watcher;
 import io.sidecore.actors.vm.GuestException;
+import io.sidecore.actors.vm.VirtualMachine;
 import io.sidecore.conf.Amounts;
 import io.sidecore.conf.AttachMode;
 import io.sidecore.conf.VmSettings.Disk;
@@ -20,9 +21,6 @@ import java.util.concurrent.CompletableFuture;
 /** The volumes that a guest holds for the time of a run: all of them, or none. */
 public final class GuestDisks {
     private static final String FOLDER = "disks";
-
-    /** What the history says when disks begin to be overwritten. Until the VM runs again they may be those of the snapshot in part. */
-    public static final String RESTORING = "restoring";
 
     private final StorageService storage;
     private final List<Disk> disks;
@@ -129,7 +127,7 @@ public final class GuestDisks {
         refuseKilled.run();
         var files = new VolumeFiles(place.host());
         if (!written.isEmpty()) {
-            watcher.noted(RESTORING, "its disks are overwritten by those of the snapshot");
+            watcher.noted(VirtualMachine.RESTORING, "its disks are overwritten by those of the snapshot");
         }
         for (var disk : written) {
             try {
