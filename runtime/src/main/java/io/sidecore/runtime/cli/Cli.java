@@ -31,7 +31,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
         },
         footerHeading = "%nBegin with:%n",
         footer = {
-            "  sidecore run                                serve a memory disk to try things on",
+            "  sidecore run                                serve a memory disk and a demo guest, to try",
             "  sidecore status                             in another terminal: how it is, what it serves",
             "  sidecore volume create data --size 1GiB     another disk",
             "  sidecore export create data                 for clients to find it",

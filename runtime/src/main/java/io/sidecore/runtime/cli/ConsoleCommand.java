@@ -32,10 +32,9 @@ import picocli.CommandLine.Parameters;
         mixinStandardHelpOptions = true,
         description = {
             "Connects to the serial console of a virtual machine.",
-            "At a terminal: shows what was written last, then all keys go to the guest, and Ctrl-] ends it. Without one, in a",
-            "script: what comes from standard input goes to the guest, and what the guest writes from then on to standard",
-            "output, until it is silent; the exit code is 1 if the guest did not take all of it. Any number of people can",
-            "watch and type at the same time. With --json: a line for each piece, its bytes in Base64."
+            "At a terminal: shows what was written last, then all keys go to the guest, and Ctrl-] ends it.",
+            "In a script: what comes from standard input goes to the guest, and what the guest writes from then on to standard output, until it is silent; the exit code is 1 if the guest did not take all of it.",
+            "Any number of people can watch and type at the same time. With --json: a line for each piece, its bytes in Base64."
         },
         footerHeading = "%nExamples:%n",
         footer = {
