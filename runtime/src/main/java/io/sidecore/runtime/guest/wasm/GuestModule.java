@@ -179,7 +179,7 @@ public final class GuestModule {
             // What is not a file may go on for ever; one byte too many is refused.
             return of(in.readNBytes(ModuleScan.MODULE_MAX + 1));
         } catch (NoSuchFileException e) {
-            throw new ModuleException(file + " is not there any more", e);
+            throw new ModuleException(file + " cannot be read: it is not there", e);
         } catch (IOException e) {
             throw new ModuleException(file + " cannot be read: " + text(e), e);
         } catch (ModuleException e) {
