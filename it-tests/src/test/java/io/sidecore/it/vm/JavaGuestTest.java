@@ -805,7 +805,7 @@ class JavaGuestTest {
 
         assertThatThrownBy(() -> place.host.vms().restore("web", "one", "back"))
                 .hasMessageContaining("the snapshot is of a program " + WritingProgram.class.getName());
-        assertThat(state(vm)).isEqualTo(State.FAILED);
+        assertThat(state(vm)).isEqualTo(State.STOPPED);
     }
 
     // --- what it has used

@@ -338,7 +338,7 @@ class WasmVmTest {
         assertThatThrownBy(() -> place.host.vms().restore("web", "one", "back"))
                 .hasMessageContaining("the snapshot is damaged");
 
-        assertThat(state(vm)).isEqualTo(State.FAILED);
+        assertThat(state(vm)).isEqualTo(State.STOPPED);
         assertThat(done(vm.start("from its beginning")).state()).isEqualTo(State.RUNNING);
     }
 }
