@@ -493,24 +493,24 @@ public final class VirtualMachines {
 
     /** Starts those that are to be there when the host is; does not wait until they run. What fails is in their history. */
     void autostart() {
-        all.values().stream()
-                .filter(vm -> vm.settings().autostart())
-                .filter(vm -> {
-                    var halfRestored = isHalfRestored(vm.history());
-                    if (halfRestored) {
-                        vm.history()
-                                .add(
-                                        "given-up",
-                                        "",
-                                        VirtualMachine.State.DEFINED.word(),
-                                        "it is not started by itself: a restore has overwritten some of its disks and did not come to its end; restore it again, or start it by command");
-                    }
-                    return !halfRestored;
-                })
-                .forEach(vm -> vm.start("the host has started").exceptionally(e -> {
+        for (var vm : all.values()) {
+            if (!vm.settings().autostart()) {
+                continue;
+            }
+            if (isHalfRestored(vm.history())) {
+                vm.history()
+                        .add(
+                                "given-up",
+                                "",
+                                VirtualMachine.State.DEFINED.word(),
+                                "it is not started by itself: a restore has overwritten some of its disks and did not come to its end; restore it again, or start it by command");
+            } else {
+                vm.start("the host has started").exceptionally(e -> {
                     LOG.debug("VM {} did not start", vm.name(), e);
                     return null;
-                }));
+                });
+            }
+        }
     }
 
     /** Asks all guests to end, each as long as its stop-timeout, and then ends them. */
