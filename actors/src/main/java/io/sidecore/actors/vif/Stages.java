@@ -5,8 +5,8 @@ import io.sidecore.actors.core.Count;
 import java.util.Arrays;
 
 /**
- * Where the time of a batch goes, stage by stage, from the first byte read to the last byte written. One batch in {@link #EVERY} is timed, if it is answered in
- * the task in which it arrived; the stages then add up to the whole. Written on the queue's loop, readable by everyone.
+ * Where the time of a batch goes, stage by stage, from the first byte read to the last byte written. One batch in {@link #EVERY} on average is timed, if it is
+ * answered in the task in which it arrived; the stages then add up to the whole. Written on the queue's loop, readable by everyone.
  */
 public final class Stages {
     /** Reading from the guest. */
@@ -20,7 +20,7 @@ public final class Stages {
     /** Encoding and writing the answers, which wait for the end of the loop's turn. */
     public static final int SIGNAL = 4;
 
-    /** One batch of so many is timed. */
+    /** One batch of so many is timed, on average: a queue that looks in vain after each batch has a rhythm, which a fixed step could always miss. */
     public static final int EVERY = 16;
 
     private static final String[] NAMES = {"queue", "demultiplex", "interpose", "store", "signal"};
@@ -36,7 +36,8 @@ public final class Stages {
     private long began;
     private long mark;
     private long task;
-    private int skip;
+    private int skip = 1;
+    private int random = 1;
 
     Stages(Clock clock) {
         this.clock = clock;
@@ -76,9 +77,10 @@ public final class Stages {
             // The timed one has not left yet.
             return;
         }
-        timing = ++skip >= EVERY;
+        timing = --skip == 0;
         if (timing) {
-            skip = 0;
+            random = random * 1_664_525 + 1_013_904_223;
+            skip = 1 + (random >>> 16) % (2 * EVERY - 1);
             task = taskNumber;
             Arrays.fill(laps, 0);
             began = mark = clock.nanos();
