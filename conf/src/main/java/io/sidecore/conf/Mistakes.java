@@ -6,6 +6,8 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.regex.Pattern;
 
 /** Collects the mistakes of one reading, so that a user sees all of them at once, in the order of the file. */
@@ -24,6 +26,22 @@ final class Mistakes {
     private record Found(String source, int line, Mistake mistake) {}
 
     private final List<Found> found = new ArrayList<>();
+
+    /** Paths of all keys that were asked for. */
+    private final Set<String> asked = new TreeSet<>();
+
+    void asked(String path) {
+        asked.add(path);
+    }
+
+    /** Where a key of this name is valid further down, as a path from there. */
+    Optional<String> askedBelow(String path, String key) {
+        String above = path.isEmpty() ? "" : path + ".";
+        return asked.stream()
+                .filter(known -> known.startsWith(above) && known.endsWith("." + key))
+                .map(known -> known.substring(above.length()))
+                .findFirst();
+    }
 
     void add(ConfigOrigin origin, String key, String message) {
         String source = LINES.matcher(origin.description()).replaceFirst("");

@@ -31,7 +31,10 @@ final class Section {
 
     /** The value of a key of this section, or its absence. */
     Setting at(String key) {
-        asked.add(key);
+        // Names that a user has chosen are asked for already.
+        if (asked.add(key)) {
+            mistakes.asked(path(key));
+        }
         ConfigValue value = object.get(key);
         return new Setting(
                 path(key), Optional.ofNullable(value), value == null ? object.origin() : value.origin(), mistakes);
@@ -65,9 +68,16 @@ final class Section {
     void reportUnknownKeys() {
         for (String key : object.keySet()) {
             if (judged && !asked.contains(key)) {
-                mistakes.add(object.get(key).origin(), path(key), "unknown key" + Spelling.hint(key, asked));
+                mistakes.add(object.get(key).origin(), path(key), "unknown key" + hint(key));
             }
         }
+    }
+
+    /** The nearest key here; or the same one further down, where it belongs. */
+    private String hint(String key) {
+        Optional<String> below =
+                Spelling.nearest(key, asked).isEmpty() ? mistakes.askedBelow(path, key) : Optional.empty();
+        return below.map(there -> "; did you mean \"" + there + "\"?").orElseGet(() -> Spelling.hint(key, asked));
     }
 
     private String path(String key) {

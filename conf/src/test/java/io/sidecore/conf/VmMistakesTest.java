@@ -69,6 +69,7 @@ class VmMistakesTest {
                       guest { type = java, class = a.B }
                       autostart = maybe, weight = 0, cap = 2, start-timeout = 0, stop-timeout = 2 d, wieght = 3
                       restart { policy = sometimes, delay = 2 s, max-delay = 1 s, limit = 0 }
+                      memory = 1 MiB
                     }
                   }
                 }
@@ -125,6 +126,7 @@ class VmMistakesTest {
                 on-failure
                 34: sidecore.vms.terms.restart.limit: expected a whole number from 1 to 1000000, found 0
                 34: sidecore.vms.terms.restart.max-delay: expected at least the delay of 2000 ms
+                35: sidecore.vms.terms.memory: unknown key; did you mean "guest.memory"?
                 """.lines().toArray(String[]::new));
     }
 

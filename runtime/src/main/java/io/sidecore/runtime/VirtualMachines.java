@@ -242,8 +242,7 @@ public final class VirtualMachines {
 
     /** A module is read anew for each run: what it is then decides what runs it. */
     private Guest wasm(GuestPlace place, VmSettings settings, GuestSettings.Wasm wasm) {
-        var module =
-                wasm.module().equals(GuestSettings.Wasm.DEMO) ? GuestModule.demo() : GuestModule.read(wasm.module());
+        var module = module(wasm);
         if (module.kind() == GuestModule.Kind.PROGRAM) {
             return new ProgramGuest(place, settings, wasm, host.guestCores(), module);
         }
@@ -252,6 +251,24 @@ public final class VirtualMachines {
             module.compile();
             return new WasmProgram(module);
         });
+    }
+
+    private static GuestModule module(GuestSettings.Wasm wasm) {
+        return wasm.module().equals(GuestSettings.Wasm.DEMO) ? GuestModule.demo() : GuestModule.read(wasm.module());
+    }
+
+    /** Looks for what a guest needs to start; nothing is started. Says what is lacking; classes are not looked for. */
+    public static Optional<String> lacking(GuestSettings guest) {
+        try {
+            switch (guest) {
+                case GuestSettings.Qemu qemu -> QemuGuest.check(qemu);
+                case GuestSettings.Wasm wasm -> module(wasm).checkMemory(wasm.memoryBytes());
+                case GuestSettings.Java java -> {}
+            }
+            return Optional.empty();
+        } catch (GuestException e) {
+            return Optional.of(String.valueOf(e.getMessage()));
+        }
     }
 
     private static GuestProgram program(String className) {

@@ -105,7 +105,8 @@ class VirtualMachinesTest {
     }
 
     private static StatusReply<Status> well() {
-        return StatusReply.success(new Status("", State.STOPPED, Instant.EPOCH, "", 1, Optional.empty()));
+        return StatusReply.success(
+                new Status("", State.STOPPED, Instant.EPOCH, "", 1, Optional.empty(), Optional.empty()));
     }
 
     @Test

@@ -20,7 +20,10 @@ public interface Guest {
         void exited(Exit exit);
 
         /** What takes long in its start or its snapshot, the copying of disks say, goes on: its time-out begins anew. */
-        void progressed();
+        void progressed(Progress progress);
+
+        /** Its disks begin to be overwritten by those of the snapshot. Until it runs they may be so in part. */
+        void overwriting();
 
         /** It does not execute any more, for a reason of its own: a disk that is full, say. */
         void paused(String cause);
@@ -39,6 +42,15 @@ public interface Guest {
      * @param cause a sentence
      */
     record Exit(boolean well, String cause) {}
+
+    /**
+     * How far something is that takes long.
+     *
+     * @param what is copied: {@code disk root}, say
+     * @param done bytes
+     * @param total bytes; no less than {@code done}, and 0 if nobody knows
+     */
+    record Progress(String what, long done, long total) {}
 
     /**
      * What a run has used so far.

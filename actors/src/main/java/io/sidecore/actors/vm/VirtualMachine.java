@@ -74,7 +74,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     /** For which the actor of a VM that is forgotten still answers what has crossed that on its way. */
     static final Duration AFTERWARDS = Duration.ofSeconds(10);
 
-    /** What a guest notes when disks begin to be overwritten by those of a snapshot. Until the VM runs again they may be so in part. */
+    /** The entry of the history that says: its disks begin to be overwritten by those of a snapshot. Until it runs again they may be so in part. */
     public static final String RESTORING = "restoring";
 
     static final Map<State, EnumSet<State>> LEGAL = Map.of(
@@ -137,7 +137,9 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
 
     private record Ending(int run, Guest.Exit how) implements Command {}
 
-    private record Progressed(int run) implements Command {}
+    private record Progressed(int run, Guest.Progress progress) implements Command {}
+
+    private record Overwriting(int run) implements Command {}
 
     private record PausedItself(int run, String cause) implements Command {}
 
@@ -146,7 +148,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private record Noted(int run, String what, String cause) implements Command {}
 
     private record Did(
-            int run, Operation operation, @Nullable Throwable failure) implements Command {}
+            int run, GuestOperation operation, @Nullable Throwable failure) implements Command {}
 
     private record StartTimeout(int run) implements Command {}
 
@@ -154,7 +156,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
 
     private record KillTimeout(int run) implements Command {}
 
-    private record OperationTimeout(Operation operation) implements Command {}
+    private record OperationTimeout(GuestOperation operation) implements Command {}
 
     private enum RestartDue implements Command {
         NOW
@@ -171,9 +173,16 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
      * @param cause why it did; may be empty
      * @param starts how often it was started
      * @param restartAt when it is started again by itself
+     * @param progress how far its start or its snapshot is, where that takes long
      */
     public record Status(
-            String name, State state, Instant since, String cause, int starts, Optional<Instant> restartAt) {}
+            String name,
+            State state,
+            Instant since,
+            String cause,
+            int starts,
+            Optional<Instant> restartAt,
+            Optional<Guest.Progress> progress) {}
 
     /**
      * What a VM is made of.
@@ -189,35 +198,6 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         }
     }
 
-    /** Something that is done to a guest and takes its time. */
-    private static final class Operation {
-        final String name;
-        /** In which it is done; the guest cannot be asked for it in another state. */
-        final State in;
-
-        final State after;
-        final String cause;
-        final ActorRef<StatusReply<Status>> replyTo;
-        /** It was said that the guest has not answered. What the guest does all the same is still heard of. */
-        boolean late;
-
-        Operation(String name, State in, State after, String cause, ActorRef<StatusReply<Status>> replyTo) {
-            this.name = name;
-            this.in = in;
-            this.after = after;
-            this.cause = cause;
-            this.replyTo = replyTo;
-        }
-
-        boolean isSnapshot() {
-            return after == in;
-        }
-
-        Duration patience() {
-            return isSnapshot() ? SNAPSHOT_TIMEOUT : PAUSE_TIMEOUT;
-        }
-    }
-
     private final Definition definition;
     private final VmSettings settings;
     private final TimerScheduler<Command> timers;
@@ -226,7 +206,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private final List<ActorRef<StatusReply<Status>>> starters = new ArrayList<>();
     private final List<ActorRef<StatusReply<Status>>> stoppers = new ArrayList<>();
     private @Nullable Guest guest;
-    private @Nullable Operation operation;
+    private @Nullable GuestOperation operation;
     /** Of STOPPING: how it will have ended. */
     private Guest.@Nullable Exit ending;
 
@@ -243,6 +223,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private String cause = "";
     private int run;
     private Optional<Instant> restartAt = Optional.empty();
+    private Optional<Guest.Progress> progress = Optional.empty();
 
     private VirtualMachine(ActorContext<Command> context, TimerScheduler<Command> timers, Definition definition) {
         super(context);
@@ -276,6 +257,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
                 .onMessage(Ending.class, this::ending)
                 .onMessage(Exited.class, this::exited)
                 .onMessage(Progressed.class, this::progressed)
+                .onMessage(Overwriting.class, this::overwriting)
                 .onMessage(PausedItself.class, this::pausedItself)
                 .onMessage(ResumedItself.class, this::resumedItself)
                 .onMessage(Noted.class, this::noted)
@@ -572,24 +554,24 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
 
     private Behavior<Command> pause(Command.Pause pause) {
         return operate(
-                new Operation("paused", State.RUNNING, State.PAUSED, pause.cause(), pause.replyTo()),
+                new GuestOperation("paused", State.RUNNING, State.PAUSED, pause.cause(), pause.replyTo()),
                 () -> guest().pause());
     }
 
     private Behavior<Command> resume(Command.Resume resume) {
         return operate(
-                new Operation("resumed", State.PAUSED, State.RUNNING, resume.cause(), resume.replyTo()),
+                new GuestOperation("resumed", State.PAUSED, State.RUNNING, resume.cause(), resume.replyTo()),
                 () -> guest().resume());
     }
 
     private Behavior<Command> snapshot(Command.Snapshot snapshot) {
         var in = life.is(State.PAUSED) ? State.PAUSED : State.RUNNING;
         return operate(
-                new Operation("snapshot", in, in, snapshot.cause(), snapshot.replyTo()),
+                new GuestOperation("snapshot", in, in, snapshot.cause(), snapshot.replyTo()),
                 () -> guest().snapshot(snapshot.folder()));
     }
 
-    private Behavior<Command> operate(Operation wanted, Supplier<CompletionStage<Void>> doing) {
+    private Behavior<Command> operate(GuestOperation wanted, Supplier<CompletionStage<Void>> doing) {
         if (!life.is(wanted.in)) {
             var already = !wanted.isSnapshot() && life.is(wanted.after);
             return refuse(wanted.replyTo, "it is " + life.state().word() + (already ? " already" : ""));
@@ -610,6 +592,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         }
         var done = did.operation();
         operation = null;
+        progress = Optional.empty();
         timers.cancel(OperationTimeout.class);
         if (did.failure() != null) {
             return done.late ? this : refuse(done.replyTo, sentence(did.failure()));
@@ -633,6 +616,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private Behavior<Command> operationTimeout(OperationTimeout timeout) {
         if (operation == timeout.operation()) {
             operation.late = true;
+            progress = Optional.empty();
             refuse(
                     operation.replyTo,
                     operation.isSnapshot()
@@ -646,11 +630,21 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     private Behavior<Command> progressed(Progressed told) {
         if (told.run() == run) {
             if (life.is(State.STARTING)) {
+                progress = Optional.of(told.progress());
                 timers.startSingleTimer(StartTimeout.class, new StartTimeout(run), settings.startTimeout());
             }
-            if (operation != null && operation.isSnapshot() && !operation.late) {
+            if (operation != null && operation.isSnapshot() && !operation.late && life.is(operation.in)) {
+                progress = Optional.of(told.progress());
                 timers.startSingleTimer(OperationTimeout.class, new OperationTimeout(operation), SNAPSHOT_TIMEOUT);
             }
+        }
+        return this;
+    }
+
+    private Behavior<Command> overwriting(Overwriting told) {
+        if (told.run() == run) {
+            overwriting = true;
+            note(RESTORING, "its disks are overwritten by those of the snapshot");
         }
         return this;
     }
@@ -672,7 +666,6 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
 
     private Behavior<Command> noted(Noted noted) {
         if (noted.run() == run) {
-            overwriting |= noted.what().equals(RESTORING);
             note(noted.what(), noted.cause());
         }
         return this;
@@ -743,6 +736,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         life.to(next);
         since = now();
         cause = why;
+        progress = Optional.empty();
         if (next == State.RUNNING && before == State.STARTING) {
             runningSince = since;
         }
@@ -754,7 +748,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
     }
 
     private Status status() {
-        return new Status(definition.name(), life.state(), since, cause, run, restartAt);
+        return new Status(definition.name(), life.state(), since, cause, run, restartAt, progress);
     }
 
     private Behavior<Command> refuse(ActorRef<StatusReply<Status>> replyTo, String why) {
@@ -786,8 +780,13 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
         }
 
         @Override
-        public void progressed() {
-            self.tell(new Progressed(run));
+        public void progressed(Guest.Progress progress) {
+            self.tell(new Progressed(run, progress));
+        }
+
+        @Override
+        public void overwriting() {
+            self.tell(new Overwriting(run));
         }
 
         @Override

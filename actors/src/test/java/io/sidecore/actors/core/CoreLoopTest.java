@@ -16,6 +16,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
@@ -29,6 +30,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The loop on a thread of its own. What waits here waits for an event, with a bound that only a failure reaches. */
@@ -334,6 +336,78 @@ class CoreLoopTest {
             assertThat(pipe.seen.poll(30, TimeUnit.SECONDS)).isEqualTo(1);
             assertThat(pipe.seenBy.get()).isSameAs(loop.thread());
         }
+    }
+
+    enum Busy {
+        OWN_TASKS,
+        TASKS_OF_OTHERS,
+        DEADLINES,
+        A_POLLER
+    }
+
+    /** Keeps the loop busy until {@code over}. */
+    private void keepBusy(Busy with, AtomicBoolean over) {
+        switch (with) {
+            case OWN_TASKS -> loop.execute(() -> again(over));
+            case TASKS_OF_OTHERS ->
+                Thread.ofPlatform().daemon().start(() -> {
+                    while (!over.get()) {
+                        loop.execute(() -> {});
+                    }
+                });
+            case DEADLINES -> loop.execute(() -> armAgain(over));
+            case A_POLLER ->
+                loop.execute(() -> loop.add(() -> {
+                    return over.get() ? 0 : 1;
+                }));
+        }
+    }
+
+    private void again(AtomicBoolean over) {
+        if (!over.get()) {
+            loop.execute(() -> again(over));
+        }
+    }
+
+    private void armAgain(AtomicBoolean over) {
+        if (!over.get()) {
+            loop.arm(new Deadline(() -> armAgain(over)), loop.clock().nanos());
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void aLoopThatIsNeverIdleLooksAtItsChannels(Busy with) throws Exception {
+        var over = new AtomicBoolean();
+        try (var pipe = new Watched()) {
+            on(loop, pipe::register);
+            keepBusy(with, over);
+            for (var i = 0; i < 100; i++) {
+                pipe.write(i);
+                assertThat(pipe.seen.poll(30, TimeUnit.SECONDS)).isEqualTo(i);
+            }
+        } finally {
+            over.set(true);
+        }
+    }
+
+    /** Each look is a system call. */
+    @Test
+    void aTurnThatLeavesNothingToDoLeavesTheLookToTheNextOneButNotTwoInARow() {
+        var idle = loop(0);
+        var looks = new ArrayList<Long>();
+        for (var i = 0; i < 4; i++) {
+            idle.execute(() -> {});
+            idle.turn();
+            looks.add(idle.counters().polls.get());
+        }
+        // Now it waits for its channels.
+        idle.turn();
+        idle.turn();
+        looks.add(idle.counters().polls.get());
+        idle.stop();
+
+        assertThat(looks).containsExactly(0L, 1L, 1L, 2L, 2L);
     }
 
     @Test

@@ -156,7 +156,7 @@ class RestartedVmTest extends ScriptedVm {
         vm(restart(RestartPolicy.ALWAYS, 5));
         var restored = tell(replyTo -> new Command.Start(Optional.of(Path.of("kept")), "restored", replyTo));
         var guest = guest();
-        guest.watcher.noted(VirtualMachine.RESTORING, "from here on");
+        guest.watcher.overwriting();
         guest.started.completeExceptionally(new GuestException("disk a: it broke off"));
 
         assertThat(refused(restored)).isEqualTo("VM web: disk a: it broke off");

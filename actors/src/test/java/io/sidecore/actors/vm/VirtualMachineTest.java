@@ -126,7 +126,8 @@ class VirtualMachineTest extends ScriptedVm {
 
         guest.started.complete(null);
 
-        assertThat(answered(first)).isEqualTo(new Status("web", State.RUNNING, now, "", 1, Optional.empty()));
+        assertThat(answered(first))
+                .isEqualTo(new Status("web", State.RUNNING, now, "", 1, Optional.empty(), Optional.empty()));
         assertThat(answered(second).state()).isEqualTo(State.RUNNING);
         assertThat(guests).hasSize(1);
         assertThat(history).containsExactly("starting defined>starting: wanted", "running starting>running");
@@ -270,9 +271,10 @@ class VirtualMachineTest extends ScriptedVm {
         var guest = guest();
         for (var i = 0; i < 10; i++) {
             passes(START.minus(MOMENT));
-            guest.watcher.progressed();
+            guest.watcher.progressed(new Guest.Progress("disk root", i, 10));
         }
         assertThat(state()).isEqualTo(State.STARTING);
+        assertThat(status().progress()).contains(new Guest.Progress("disk root", 9, 10));
 
         passes(START);
 
@@ -640,13 +642,16 @@ class VirtualMachineTest extends ScriptedVm {
         var snapshot = snapshot();
         for (var i = 0; i < 100; i++) {
             passes(VirtualMachine.SNAPSHOT_TIMEOUT.minus(MOMENT));
-            guest.watcher.progressed();
+            guest.watcher.progressed(new Guest.Progress("memory", i, 100));
         }
         unanswered(snapshot);
+        assertThat(status().progress()).contains(new Guest.Progress("memory", 99, 100));
 
         guest.kept.complete(null);
 
-        answered(snapshot);
+        assertThat(answered(snapshot).progress()).isEmpty();
+        guest.watcher.progressed(new Guest.Progress("memory", 100, 100));
+        assertThat(status().progress()).isEmpty();
     }
 
     @Test

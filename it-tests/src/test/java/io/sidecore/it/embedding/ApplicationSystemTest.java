@@ -5,8 +5,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.sidecore.conf.Placement;
 import io.sidecore.conf.Settings;
 import io.sidecore.it.NbdClient;
+import io.sidecore.it.Peers;
 import io.sidecore.runtime.Sidecore;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.SplittableRandom;
 import org.apache.pekko.actor.ExtendedActorSystem;
 import org.apache.pekko.actor.typed.ActorSystem;
@@ -32,10 +34,14 @@ class ApplicationSystemTest {
 
     /** The names of all actors of a system, as an indented tree. */
     static String tree(ActorSystem<?> system) {
-        // Pekko's own materializer comes when it comes: from now on it is there.
+        // Pekko's own materializer comes when it comes, and is seen a moment later still.
         SystemMaterializer.get(system).materializer();
-        return ((ExtendedActorSystem) system.classicSystem())
-                .printTree()
+        var classic = (ExtendedActorSystem) system.classicSystem();
+        Peers.until(
+                "Pekko's own materializer is there",
+                Duration.ofMinutes(1),
+                () -> classic.printTree().contains("StreamSupervisor"));
+        return classic.printTree()
                 .lines()
                 // A system's own actors tell how many messages they have, and an ask its temporary one.
                 .filter(line -> line.contains("sidecore") || line.contains("vif") || line.contains("StreamSupervisor"))

@@ -38,7 +38,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -50,23 +50,18 @@ class EventGuestTest {
     private static final InterposerSettings HANGS =
             new InterposerSettings.FaultPlan(1, 0, Duration.ZERO, 0, InterposerSettings.Errno.EIO, 1);
 
-    private VmPlace place;
+    @AutoClose
+    private final VmPlace place = new VmPlace("cores { service = 1 }, vif.drain-max = 200 ms");
+
     private final CountDownLatch goOn = new CountDownLatch(1);
     private volatile boolean inEvent;
     private volatile boolean released;
     private volatile MemorySegment memory;
 
-    @BeforeEach
-    void open() {
-        place = new VmPlace("cores { service = 1 }, vif.drain-max = 200 ms");
-    }
-
     @AfterEach
     void close() {
         released = true;
         goOn.countDown();
-        place.close();
-        assertThat(place.host.closedWell()).isTrue();
     }
 
     private static void tell(GuestContext context, String text) {

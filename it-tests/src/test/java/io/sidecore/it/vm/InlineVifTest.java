@@ -21,8 +21,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.OptionalLong;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -34,18 +33,8 @@ class InlineVifTest {
             "VIF vm/guest/a: it is served inline, by the guest's own thread, where there is "
                     + "neither a chain nor a loop; define its disk with placement shared or sidecore";
 
-    private VmPlace place;
-
-    @BeforeEach
-    void open() {
-        place = new VmPlace("cores { service = 1 }");
-    }
-
-    @AfterEach
-    void close() {
-        place.close();
-        assertThat(place.host.closedWell()).isTrue();
-    }
+    @AutoClose
+    private final VmPlace place = new VmPlace("cores { service = 1 }");
 
     /** Reads three blocks at its start, and what is no block. */
     private static final class Reader implements GuestProgram {

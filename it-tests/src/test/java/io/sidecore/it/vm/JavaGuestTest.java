@@ -37,6 +37,7 @@ import java.util.SplittableRandom;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -49,19 +50,17 @@ class JavaGuestTest {
     /** Of a program that heeds no interrupt. */
     private static volatile boolean released;
 
-    private VmPlace place;
+    @AutoClose
+    private final VmPlace place = new VmPlace("cores { service = 1 }");
 
     @BeforeEach
     void open() {
         released = false;
-        place = new VmPlace("cores { service = 1 }");
     }
 
     @AfterEach
-    void close() {
+    void release() {
         released = true;
-        place.close();
-        assertThat(place.host.closedWell()).isTrue();
     }
 
     /** Answers what it is told, and counts its ticks; each handler can be told to do something else. */

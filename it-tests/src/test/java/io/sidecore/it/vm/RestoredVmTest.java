@@ -18,6 +18,11 @@ import io.sidecore.conf.Placement;
 import io.sidecore.conf.VmSettings;
 import io.sidecore.runtime.HostException;
 import io.sidecore.runtime.VmHandle;
+import io.sidecore.runtime.control.Answers;
+import io.sidecore.runtime.control.DefinitionKeeper;
+import io.sidecore.runtime.control.Operation;
+import io.sidecore.runtime.control.Operations;
+import io.sidecore.runtime.control.Views;
 import io.sidecore.runtime.guest.Aside;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -27,6 +32,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -34,6 +40,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
 import java.util.function.Supplier;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -110,19 +117,18 @@ class RestoredVmTest {
     private static final class Other extends Idle {}
 
     private final Slow slow = new Slow();
-    private VmPlace place;
+
+    @AutoClose
+    private final VmPlace place = new VmPlace("cores { service = 1 }");
 
     @BeforeEach
     void open() {
-        place = new VmPlace("cores { service = 1 }");
         place.host.storage().create("slow", slow);
     }
 
     @AfterEach
     void close() {
         slow.gate.countDown();
-        place.close();
-        assertThat(place.host.closedWell()).isTrue();
     }
 
     private VmHandle java(String name, Supplier<GuestProgram> program) {
@@ -325,5 +331,36 @@ class RestoredVmTest {
         assertThat(done(killed).state()).isEqualTo(State.STOPPED);
         assertThatThrownBy(taken::join).hasMessageContaining("changed my mind");
         assertThat(snapshots("web")).isEmptyDirectory();
+    }
+
+    @Test
+    void whoeverWaitsForARestoreIsToldThatItGoesOn() throws Exception {
+        kept(java("web", Idle::new));
+        slow.gate = new CountDownLatch(1);
+        var told = new ArrayList<Views.VmProgressView>();
+
+        var restored = new Operations(place.host, DefinitionKeeper.NONE)
+                .perform(new Operation.RestoreVm("web", "one"), new Answers() {
+                    @Override
+                    public void item(Object view) {
+                        told.add((Views.VmProgressView) view);
+                        if (told.size() == 2) {
+                            slow.gate.countDown();
+                        }
+                    }
+
+                    @Override
+                    public void stillHere() {}
+                });
+
+        assertThat(told.subList(0, 2)).allSatisfy(view -> {
+            assertThat(view.vm()).isEqualTo("web");
+            assertThat(view.state()).isEqualTo("starting");
+            assertThat(view.what()).isEqualTo("disk slow");
+            assertThat(view.done()).isZero();
+            assertThat(view.total()).isEqualTo(SIZE);
+        });
+        assertThat(((Views.VmView) restored).state()).isEqualTo("running");
+        assertThat(slow.isFullOf(1)).isTrue();
     }
 }

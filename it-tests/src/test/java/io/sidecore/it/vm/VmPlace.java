@@ -1,5 +1,7 @@
 package io.sidecore.it.vm;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 import com.typesafe.config.ConfigFactory;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vm.GuestProgram;
@@ -58,6 +60,7 @@ final class VmPlace implements AutoCloseable {
     public void close() {
         try {
             host.close();
+            assertThat(host.closedWell()).isTrue();
         } finally {
             directory.close();
         }

@@ -32,8 +32,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -43,18 +42,8 @@ class WasmVmTest {
     private static final long MIB = 1 << 20;
     private static final Duration LONG = Duration.ofSeconds(30);
 
-    private VmPlace place;
-
-    @BeforeEach
-    void open() {
-        place = new VmPlace("cores { service = 1 }");
-    }
-
-    @AfterEach
-    void close() {
-        place.close();
-        assertThat(place.host.closedWell()).isTrue();
-    }
+    @AutoClose
+    private final VmPlace place = new VmPlace("cores { service = 1 }");
 
     private static GuestSettings wasm(Path module, long memory, Duration deadline) {
         return new GuestSettings.Wasm(module, memory, List.of(), deadline);

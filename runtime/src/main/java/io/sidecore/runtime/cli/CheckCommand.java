@@ -1,6 +1,7 @@
 package io.sidecore.runtime.cli;
 
 import io.sidecore.conf.Settings;
+import io.sidecore.runtime.VirtualMachines;
 import io.sidecore.runtime.control.ControlClient;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
@@ -16,7 +17,8 @@ import picocli.CommandLine.Spec;
         description = {
             "Checks a configuration and starts nothing.",
             "All mistakes are named at once, each with its file and line; the exit code is 2 then. Files that it names must",
-            "be there, and addresses free; of a host that runs on its data directory the addresses are not looked at."
+            "be there, and addresses free; of a host that runs on its data directory the addresses are not looked at.",
+            "Of what virtual machines need to start (a sound module, QEMU, UEFI firmware) the lack is a warning; classes are not looked for."
         },
         footerHeading = "%nExample:%n",
         footer = "  sidecore check my.conf && sidecore run my.conf")
@@ -38,9 +40,14 @@ final class CheckCommand implements Callable<Integer> {
                         counted(settings.nbd().map(nbd -> nbd.volumes().size()).orElse(0), "export"),
                         settings.vms().isEmpty()
                                 ? ""
-                                : ", " + counted(settings.vms().size(), "virtual machine")
-                                        + " (whose programs are looked at when they start)"));
+                                : ", " + counted(settings.vms().size(), "virtual machine")));
         out.flush();
+        var err = spec.commandLine().getErr();
+        settings.vms()
+                .forEach((name, vm) -> VirtualMachines.lacking(vm.guest())
+                        .ifPresent(why ->
+                                err.println("sidecore: warning: VM " + name + " cannot start as things are: " + why)));
+        err.flush();
         return 0;
     }
 

@@ -85,6 +85,7 @@ final class ConsoleCommand implements Callable<Integer> {
     private final CountDownLatch answered = new CountDownLatch(1);
 
     private volatile long lastHeard = System.nanoTime();
+    private boolean begun;
     private boolean toldDropped;
 
     ConsoleCommand() {
@@ -131,7 +132,16 @@ final class ConsoleCommand implements Callable<Integer> {
                 leave(conversation);
             }
         }
-        if (item.has("console")) {
+        if (item.has("console") && begun) {
+            if (!host.json()) {
+                note(
+                        item.get("guest").asBoolean()
+                                ? "a guest is there, and takes what is typed"
+                                : "the guest takes no more input: it ends, or has ended; sidecore vm history " + vm
+                                        + " tells why");
+            }
+        } else if (item.has("console")) {
+            begun = true;
             begin(item.get("guest").asBoolean(), conversation, terminal);
         } else if (!host.json() && item.has("output")) {
             show(Base64.getDecoder().decode(item.get("output").asText()), conversation);

@@ -159,7 +159,7 @@ final class VmCommand {
         var vm = host.ask(request);
         if (start) {
             try {
-                vm = host.ask(named("start-vm", name));
+                vm = watched(named("start-vm", name), host);
             } catch (ControlException e) {
                 throw ControlException.failure(
                         e.getMessage() + "\nIt is created all the same. To try again: sidecore vm start " + name
@@ -192,8 +192,30 @@ final class VmCommand {
         return 0;
     }
 
+    /** Asks for what may take long; how far it is is shown at a terminal. */
+    private static JsonNode watched(ObjectNode request, Connection host) {
+        var progress = host.json() ? new ProgressLine(host.err(), false) : ProgressLine.onTerminal(host.err());
+        try {
+            return host.ask(request, item -> progress.show(progress(item)));
+        } finally {
+            progress.end();
+        }
+    }
+
+    /** What is shown while a change of a VM goes on. */
+    static String progress(JsonNode item) {
+        var state = item.get("state").asText();
+        var done = item.get("done").asLong();
+        var total = item.get("total").asLong();
+        if (done < total) {
+            return item.get("what").asText() + " "
+                    + ProgressLine.line(done, total, 0).strip();
+        }
+        return state.equals("starting") || state.equals("stopping") ? state + " for " + since(item) : "under way";
+    }
+
     private static int change(ObjectNode request, String what, Connection host) {
-        var vm = host.ask(request);
+        var vm = watched(request, host);
         var cause = vm.get("cause").asText();
         host.print(
                 vm,
@@ -254,8 +276,7 @@ final class VmCommand {
             @Parameters(paramLabel = "SNAPSHOT", description = "What it is called.") String snapshot,
             @Option(names = "--delete", description = "Forget the snapshot of this name.") boolean delete,
             @Mixin Connection host) {
-        var vm =
-                host.ask(named(delete ? "delete-snapshot" : "snapshot-vm", name).put("snapshot", snapshot));
+        var vm = watched(named(delete ? "delete-snapshot" : "snapshot-vm", name).put("snapshot", snapshot), host);
         host.print(vm, "snapshot " + snapshot + " of VM " + name + (delete ? " deleted" : " taken"));
         return 0;
     }

@@ -242,7 +242,7 @@ final class VolumeCommand {
     }
 
     private static int copy(ObjectNode request, String how, Connection host) {
-        var progress = host.json() ? new CopyProgress(host.err(), false) : CopyProgress.onTerminal(host.err());
+        var progress = host.json() ? new ProgressLine(host.err(), false) : ProgressLine.onTerminal(host.err());
         try {
             var copied = host.ask(
                     request,

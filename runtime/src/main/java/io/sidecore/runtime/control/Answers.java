@@ -7,7 +7,7 @@ import java.util.Optional;
 /** Where an operation puts what it finds before it is done, and hears what whoever asked says meanwhile. One thread puts, one hears. */
 public interface Answers {
     /**
-     * An element of a list, an event, how far a copy is.
+     * An element of a list, an event, how far something is that takes long.
      *
      * @throws IOException if whoever asked has gone
      */

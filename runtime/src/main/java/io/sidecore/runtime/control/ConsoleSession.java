@@ -21,6 +21,9 @@ final class ConsoleSession {
 
     private long droppedTold;
     private long lost;
+    /** Those of the view that were told. */
+    private int guests;
+
     private volatile @Nullable String trouble;
 
     ConsoleSession(Console console, Operation.Console asked, Answers answers) {
@@ -37,11 +40,12 @@ final class ConsoleSession {
      */
     Object run() throws IOException {
         try (var view = asked.live() ? console.viewLive() : console.view()) {
+            guests = view.guests();
             answers.item(new Views.ConsoleView(asked.vm(), console.isAttached()));
             // It ends at the latest when the connection is closed.
             Thread.ofVirtual().name("sidecore-control-input").start(() -> hear(view));
             while (!view.hasEnded()) {
-                tell(view.next(Duration.ofMillis(Operations.HEARTBEAT_MILLIS)));
+                tell(view.next(Duration.ofMillis(Operations.HEARTBEAT_MILLIS)), view.guests());
             }
             tellDropped();
         } catch (InterruptedException e) {
@@ -54,8 +58,8 @@ final class ConsoleSession {
         return new Views.WatchedView(lost, dropped.get());
     }
 
-    private void tell(Optional<Console.Chunk> next) throws IOException {
-        if (next.isEmpty() && dropped.get() == droppedTold) {
+    private void tell(Optional<Console.Chunk> next, int guestsNow) throws IOException {
+        if (next.isEmpty() && guests == guestsNow && dropped.get() == droppedTold) {
             answers.stillHere();
             return;
         }
@@ -69,6 +73,10 @@ final class ConsoleSession {
             if (chunk.bytes().length > 0) {
                 answers.item(Map.of("output", Base64.getEncoder().encodeToString(chunk.bytes())));
             }
+        }
+        if (guests != guestsNow) {
+            guests = guestsNow;
+            answers.item(new Views.ConsoleView(asked.vm(), console.isAttached()));
         }
     }
 

@@ -9,6 +9,7 @@ import io.sidecore.actors.vif.Latencies;
 import io.sidecore.actors.vif.Tally;
 import io.sidecore.actors.vif.VirtualInterface;
 import io.sidecore.actors.vif.Volume;
+import io.sidecore.actors.vm.Guest;
 import io.sidecore.actors.vm.VirtualMachine;
 import io.sidecore.conf.StoreSettings;
 import io.sidecore.conf.VmSettings;
@@ -128,6 +129,17 @@ final class HostReport {
                 settings.autostart(),
                 host.settings().vms().containsKey(vm.name()),
                 host.vms().snapshots(vm.name()));
+    }
+
+    static Views.VmProgressView vmProgress(VirtualMachine.Status status) {
+        var progress = status.progress();
+        return new Views.VmProgressView(
+                status.name(),
+                status.state().word(),
+                status.since().toString(),
+                progress.map(Guest.Progress::what).orElse(""),
+                progress.map(Guest.Progress::done).orElse(0L),
+                progress.map(Guest.Progress::total).orElse(0L));
     }
 
     List<Views.ExportView> exports() {

@@ -21,6 +21,7 @@ import io.sidecore.runtime.Sidecore;
 import io.sidecore.runtime.StorageService;
 import io.sidecore.runtime.VifHandle;
 import io.sidecore.runtime.VmHandle;
+import io.sidecore.runtime.guest.Aside;
 import io.sidecore.runtime.transfer.Progress;
 import io.sidecore.runtime.transfer.TransferException;
 import io.sidecore.runtime.transfer.VolumeFiles;
@@ -38,6 +39,8 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executors;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
@@ -56,6 +59,9 @@ public final class Operations {
     static final int MAX_CONSOLES = 48;
 
     static final long HEARTBEAT_MILLIS = 2_000;
+
+    /** How often it is told how far a change of a VM is. */
+    private static final long PROGRESS_MILLIS = 500;
 
     private final Sidecore host;
     private final DefinitionKeeper keeper;
@@ -117,19 +123,24 @@ public final class Operations {
                 case Operation.ShowVm show -> view(vm(show.name()));
                 case Operation.CreateVm create -> createVm(create);
                 case Operation.DeleteVm delete -> deleteVm(delete);
-                case Operation.StartVm start -> after(vm(start.name()), vm -> vm.start(BY_COMMAND));
+                case Operation.StartVm start -> after(vm(start.name()), vm -> vm.start(BY_COMMAND), answers);
                 case Operation.StopVm stop ->
-                    after(vm(stop.name()), vm -> stop.kill() ? vm.kill("killed by command") : vm.stop(BY_COMMAND));
-                case Operation.PauseVm pause -> after(vm(pause.name()), vm -> vm.pause(BY_COMMAND));
-                case Operation.ResumeVm resume -> after(vm(resume.name()), vm -> vm.resume(BY_COMMAND));
-                case Operation.SnapshotVm snapshot -> {
-                    host.vms().snapshot(vm(snapshot.name()).name(), snapshot.snapshot(), BY_COMMAND);
-                    yield view(vm(snapshot.name()));
-                }
-                case Operation.RestoreVm restore -> {
-                    host.vms().restore(vm(restore.name()).name(), restore.snapshot(), BY_COMMAND);
-                    yield view(vm(restore.name()));
-                }
+                    after(
+                            vm(stop.name()),
+                            vm -> stop.kill() ? vm.kill("killed by command") : vm.stop(BY_COMMAND),
+                            answers);
+                case Operation.PauseVm pause -> after(vm(pause.name()), vm -> vm.pause(BY_COMMAND), answers);
+                case Operation.ResumeVm resume -> after(vm(resume.name()), vm -> vm.resume(BY_COMMAND), answers);
+                case Operation.SnapshotVm snapshot ->
+                    after(
+                            vm(snapshot.name()),
+                            () -> host.vms().snapshot(snapshot.name(), snapshot.snapshot(), BY_COMMAND),
+                            answers);
+                case Operation.RestoreVm restore ->
+                    after(
+                            vm(restore.name()),
+                            () -> host.vms().restore(restore.name(), restore.snapshot(), BY_COMMAND),
+                            answers);
                 case Operation.DeleteSnapshot delete -> {
                     host.vms().deleteSnapshot(vm(delete.name()).name(), delete.snapshot());
                     yield view(vm(delete.name()));
@@ -452,8 +463,48 @@ public final class Operations {
                 .toList();
     }
 
-    private Object after(VmHandle vm, Function<VmHandle, CompletionStage<VirtualMachine.Status>> change) {
-        return report.vm(vm, await(change.apply(vm)));
+    private Object after(
+            VmHandle vm, Function<VmHandle, CompletionStage<VirtualMachine.Status>> change, Answers answers)
+            throws IOException {
+        var changed = change.apply(vm).toCompletableFuture();
+        tellUntil(vm, changed, answers);
+        return report.vm(vm, await(changed));
+    }
+
+    private Object after(VmHandle vm, Runnable change, Answers answers) throws IOException {
+        var changed = Aside.run("sidecore-control-change", Executors.callable(change));
+        tellUntil(vm, changed, answers);
+        try {
+            changed.join();
+        } catch (CompletionException e) {
+            throw e.getCause() instanceof RuntimeException known ? known : e;
+        }
+        return view(vm);
+    }
+
+    /** Waits for the end of a change; one that takes long is told of again and again. It goes on if whoever asked has gone. */
+    private static void tellUntil(VmHandle vm, CompletableFuture<?> changed, Answers answers) throws IOException {
+        var over = new CountDownLatch(1);
+        var _ = changed.whenComplete((done, failure) -> over.countDown());
+        try {
+            while (!over.await(PROGRESS_MILLIS, TimeUnit.MILLISECONDS)) {
+                tellProgress(vm, answers);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw ControlException.failure("the host is stopping");
+        }
+    }
+
+    private static void tellProgress(VmHandle vm, Answers answers) throws IOException {
+        VirtualMachine.Status status;
+        try {
+            status = vm.inspect().toCompletableFuture().join();
+        } catch (CompletionException tooBusy) {
+            answers.stillHere();
+            return;
+        }
+        answers.item(HostReport.vmProgress(status));
     }
 
     private Object createVm(Operation.CreateVm create) {

@@ -167,6 +167,16 @@ public final class Views {
             boolean declared,
             List<String> snapshots) {}
 
+    /**
+     * How far a change of a VM is that takes long.
+     *
+     * @param since when it came into its state; a time of ISO 8601 in UTC
+     * @param what is copied; empty if nothing is
+     * @param done bytes
+     * @param total bytes; 0 if nobody knows
+     */
+    public record VmProgressView(String vm, String state, String since, String what, long done, long total) {}
+
     /** Something that happened to a VM; {@code at} is a time of ISO 8601 in UTC, {@code run} tells the starts of the host apart. */
     public record VmEventView(long number, String at, String event, String state, String cause, String run) {}
 
@@ -187,7 +197,7 @@ public final class Views {
     /** An event; {@code at} is a time of ISO 8601 in UTC. */
     public record EventView(long number, String at, String kind, String name, String what, String detail) {}
 
-    /** A console that is watched from now on. {@code guest}: whether there is one at present that takes what is typed. */
+    /** A console that is watched from now on, and again when this changes. {@code guest}: whether there is one that takes what is typed. */
     public record ConsoleView(String console, boolean guest) {}
 
     /** A console that is watched no more: bytes that came too fast, and bytes that were typed and no guest took. */

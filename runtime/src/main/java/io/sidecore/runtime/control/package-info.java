@@ -6,7 +6,7 @@
  *
  * <pre>
  *   → {"do":"resize-volume","name":"data","size":"2 GiB"}
- *   ← {"item":{...}}                        any number: elements of a list, events, how far a copy is
+ *   ← {"item":{...}}                        any number: elements of a list, events, how far it is
  *   ← {}                                    now and then where items may be long in coming: the host is still there
  *   ← {"done":{...}}                        it is done; or
  *   ← {"error":"...","mistake":true}        it is not, and why; mistake: what was asked is wrong and would be wrong again

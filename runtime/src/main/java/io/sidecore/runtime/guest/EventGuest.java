@@ -534,7 +534,7 @@ public final class EventGuest extends InsideGuest {
             var size = memory().byteSize();
             for (long at = 0; at < size; at += PAGE) {
                 if (at % STRETCH == 0) {
-                    keepsOn();
+                    keepsOn(new Progress("memory", at, size));
                 }
                 var bytes = memory().asSlice(at, Math.min(PAGE, size - at));
                 if (bytes.mismatch(MemorySegment.ofArray(zeros).asSlice(0, bytes.byteSize())) >= 0) {

@@ -1,8 +1,8 @@
 package io.sidecore.runtime.guest;
 
+import io.sidecore.actors.vm.Guest.Progress;
 import io.sidecore.actors.vm.Guest.Watcher;
 import io.sidecore.actors.vm.GuestException;
-import io.sidecore.actors.vm.VirtualMachine;
 import io.sidecore.conf.Amounts;
 import io.sidecore.conf.AttachMode;
 import io.sidecore.conf.VmSettings.Disk;
@@ -96,7 +96,7 @@ public final class GuestDisks {
         try {
             files.out(disk.volume(), file, true, false, (done, total) -> {
                 refuseLeft();
-                watcher.progressed();
+                watcher.progressed(progress(disk, done, total));
             });
         } catch (HostException | TransferException e) {
             throw new GuestException("disk " + disk.volume() + ": " + e.getMessage(), e);
@@ -127,13 +127,13 @@ public final class GuestDisks {
         refuseKilled.run();
         var files = new VolumeFiles(place.host());
         if (!written.isEmpty()) {
-            watcher.noted(VirtualMachine.RESTORING, "its disks are overwritten by those of the snapshot");
+            watcher.overwriting();
         }
         for (var disk : written) {
             try {
                 files.in(disk.volume(), file(snapshot, disk), (done, total) -> {
                     refuseKilled.run();
-                    watcher.progressed();
+                    watcher.progressed(progress(disk, done, total));
                 });
             } catch (RuntimeException e) {
                 watcher.noted(
@@ -145,6 +145,10 @@ public final class GuestDisks {
                         : new GuestException("disk " + disk.volume() + ": " + e.getMessage(), e);
             }
         }
+    }
+
+    private static Progress progress(Disk disk, long done, long total) {
+        return new Progress("disk " + disk.volume(), done, total);
     }
 
     private static Path file(Path snapshot, Disk disk) {

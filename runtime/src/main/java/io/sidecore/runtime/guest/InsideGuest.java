@@ -305,13 +305,13 @@ abstract class InsideGuest implements Guest {
     }
 
     /** Of a snapshot, now and then: it goes on, unless the guest has ended. */
-    final void keepsOn() {
+    final void keepsOn(Progress progress) {
         synchronized (this) {
             if (ending != null) {
                 throw new GuestException(ending.cause());
             }
         }
-        watcher().progressed();
+        watcher().progressed(progress);
     }
 
     private synchronized CompletableFuture<Void> kept() {

@@ -61,15 +61,19 @@ public final class Spawner implements AutoCloseable {
     /** A program by its name, looked for on the path, or by its path. */
     public static Optional<Path> found(String program) {
         if (program.contains("/")) {
-            return Optional.of(Path.of(program)).filter(Files::isExecutable);
+            return Optional.of(Path.of(program)).filter(Spawner::isProgram);
         }
         for (var folder : System.getenv().getOrDefault("PATH", "/usr/bin:/bin").split(":")) {
             var candidate = Path.of(folder).resolve(program);
-            if (Files.isExecutable(candidate) && !Files.isDirectory(candidate)) {
+            if (isProgram(candidate)) {
                 return Optional.of(candidate);
             }
         }
         return Optional.empty();
+    }
+
+    private static boolean isProgram(Path file) {
+        return Files.isExecutable(file) && !Files.isDirectory(file);
     }
 
     /** What it has started is killed. */

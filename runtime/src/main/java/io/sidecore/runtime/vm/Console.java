@@ -33,6 +33,9 @@ public final class Console implements AutoCloseable {
 
     private long written;
     private int viewers;
+    /** How often one has come or gone. */
+    private int guests;
+
     private boolean closed;
 
     private @Nullable Attached input;
@@ -121,6 +124,9 @@ public final class Console implements AutoCloseable {
         if (typed != null) {
             dropped += typed.size();
             typed = null;
+        }
+        if (input != guest) {
+            guests++;
         }
         input = guest;
         notifyAll();
@@ -227,9 +233,11 @@ public final class Console implements AutoCloseable {
 
         private long next;
         private long end = Long.MAX_VALUE;
+        private int guests;
 
         private View(boolean withPast) {
             synchronized (Console.this) {
+                guests = Console.this.guests;
                 if (withPast && written > 0) {
                     past = copy(Math.max(0, written - ring.length));
                 }
@@ -238,15 +246,26 @@ public final class Console implements AutoCloseable {
             }
         }
 
+        /** How many guests have come and gone before what is seen next: such a change is news, too. */
+        public int guests() {
+            synchronized (Console.this) {
+                return guests;
+            }
+        }
+
         /**
-         * What comes next. Waits for it so long; empty if there is nothing new, or will never be: {@link #hasEnded} tells.
+         * What comes next. Waits for it so long; empty if nothing was written, or will be: {@link #guests} and {@link #hasEnded} tell.
          *
          * @throws InterruptedException if the thread is interrupted meanwhile
          */
         public Optional<Chunk> next(Duration patience) throws InterruptedException {
             var until = System.nanoTime() + patience.toNanos();
             synchronized (Console.this) {
-                for (long left; available() == 0 && !hasEnded() && (left = until - System.nanoTime()) > 0; ) {
+                for (long left;
+                        available() == 0
+                                && guests == Console.this.guests
+                                && !hasEnded()
+                                && (left = until - System.nanoTime()) > 0; ) {
                     Console.this.wait(left / 1_000_000, (int) (left % 1_000_000));
                 }
                 if (past != null) {
@@ -255,6 +274,7 @@ public final class Console implements AutoCloseable {
                     return Optional.of(chunk);
                 }
                 if (available() == 0) {
+                    guests = Console.this.guests;
                     return Optional.empty();
                 }
                 var oldest = Math.max(next, written - ring.length);

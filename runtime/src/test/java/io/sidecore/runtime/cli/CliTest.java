@@ -135,6 +135,31 @@ class CliTest {
     }
 
     @Test
+    void whatVirtualMachinesLackToStartHereIsAWarning() throws Exception {
+        Files.write(folder.resolve("broken.wasm"), new byte[] {0, 'a', 's', 'm'});
+        var file = Files.writeString(folder.resolve("a.conf"), """
+                sidecore.vms {
+                  demo { guest { type = wasm, module = demo } }
+                  broken { guest { type = wasm, module = broken.wasm } }
+                  small { guest { type = wasm, module = demo, memory = 64 KiB } }
+                  machine { guest { type = qemu, program = /nowhere/qemu } }
+                }
+                """);
+
+        assertThat(execute("check", file.toString())).isZero();
+
+        assertThat(out.toString())
+                .isEqualToNormalizingNewlines(file + ": ok: 0 volumes, 0 exports, 4 virtual machines\n");
+        assertThat(err.toString().lines())
+                .hasSize(3)
+                .anyMatch(line -> line.startsWith("sidecore: warning: VM broken cannot start as things are: "))
+                .anyMatch(line -> line.startsWith("sidecore: warning: VM small cannot start as things are: "))
+                .anyMatch(
+                        line -> line.startsWith(
+                                "sidecore: warning: VM machine cannot start as things are: /nowhere/qemu is no program: install QEMU"));
+    }
+
+    @Test
     void allMistakesOfAFileAreToldAndNoStack() throws Exception {
         var file = Files.writeString(folder.resolve("a.conf"), """
                 sidecore {

@@ -19,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
@@ -91,6 +92,22 @@ class ConsoleCommandTest {
 
         assertThat(out.toString(StandardCharsets.UTF_8)).isEqualTo("you said ls\n\u001b[0m\r\n");
         assertThat(err.toString()).isEmpty();
+    }
+
+    @Test
+    void aScriptLearnsThatTheGuestHasEnded() {
+        var guest = new AtomicReference<Console.Attachment>();
+        guest.set(console.attach(bytes -> {
+            write("bye\n");
+            guest.get().close();
+        }));
+
+        assertThat(execute("poweroff\n", "--idle", "0.5")).isZero();
+
+        assertThat(out.toString(StandardCharsets.UTF_8)).isEqualTo("bye\n");
+        assertThat(err.toString())
+                .isEqualToNormalizingNewlines(
+                        "sidecore: the guest takes no more input: it ends, or has ended; sidecore vm history web tells why\n");
     }
 
     @Test

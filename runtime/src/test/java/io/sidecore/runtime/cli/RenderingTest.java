@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.time.Instant;
 import java.time.ZoneOffset;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -38,15 +39,29 @@ class RenderingTest {
 
     @Test
     void progressSaysHowMuchHowFastAndHowLongStill() {
-        assertThat(CopyProgress.line(0, 64 << 20, 0)).isEqualTo("  0 %  0 B of 64 MiB");
-        assertThat(CopyProgress.line(16 << 20, 64 << 20, 2)).isEqualTo(" 25 %  16 MiB of 64 MiB, 8 MiB/s, 6 s left");
-        assertThat(CopyProgress.line(64 << 20, 64 << 20, 8)).isEqualTo("100 %  64 MiB of 64 MiB, 8 MiB/s, 0 s left");
+        assertThat(ProgressLine.line(0, 64 << 20, 0)).isEqualTo("  0 %  0 B of 64 MiB");
+        assertThat(ProgressLine.line(16 << 20, 64 << 20, 2)).isEqualTo(" 25 %  16 MiB of 64 MiB, 8 MiB/s, 6 s left");
+        assertThat(ProgressLine.line(64 << 20, 64 << 20, 8)).isEqualTo("100 %  64 MiB of 64 MiB, 8 MiB/s, 0 s left");
+    }
+
+    @Test
+    void progressOfAVmSaysWhatIsCopiedOrWhatItDoes() throws Exception {
+        var since = Instant.now().minusSeconds(5);
+        assertThat(VmCommand.progress(json("{'vm':'web','state':'running','since':'" + since
+                        + "','what':'disk root','done':1024,'total':4096}")))
+                .isEqualTo("disk root 25 %  1 KiB of 4 KiB");
+        assertThat(VmCommand.progress(
+                        json("{'vm':'web','state':'stopping','since':'" + since + "','what':'','done':0,'total':0}")))
+                .matches("stopping for [5-9] s");
+        assertThat(VmCommand.progress(json(
+                        "{'vm':'web','state':'running','since':'" + since + "','what':'memory','done':0,'total':0}")))
+                .isEqualTo("under way");
     }
 
     @Test
     void progressRewritesItsLineAndClearsItInTheEnd() {
         var written = new StringWriter();
-        var progress = new CopyProgress(new PrintWriter(written), true);
+        var progress = new ProgressLine(new PrintWriter(written), true);
         progress.at(0, 1024);
         progress.end();
 
@@ -54,9 +69,17 @@ class RenderingTest {
     }
 
     @Test
+    void progressKeepsToOneLine() {
+        var written = new StringWriter();
+        new ProgressLine(new PrintWriter(written), true).show("x".repeat(200));
+
+        assertThat(written.toString()).isEqualTo("\r" + "x".repeat(79));
+    }
+
+    @Test
     void progressIsSilentWhereNobodyWatches() {
         var written = new StringWriter();
-        var progress = new CopyProgress(new PrintWriter(written), false);
+        var progress = new ProgressLine(new PrintWriter(written), false);
         progress.at(0, 1024);
         progress.end();
 

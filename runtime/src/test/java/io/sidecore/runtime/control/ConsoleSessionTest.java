@@ -14,6 +14,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Base64;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
@@ -70,6 +71,9 @@ class ConsoleSessionTest {
     private final class Viewer implements AutoCloseable {
         private final ControlClient.Conversation conversation;
         private final ByteArrayOutputStream seen = new ByteArrayOutputStream();
+        /** After how many bytes it was told whether there is a guest. */
+        private final List<String> guests = new ArrayList<>();
+
         private final CompletableFuture<JsonNode> done = new CompletableFuture<>();
         private final CompletableFuture<JsonNode> connected = new CompletableFuture<>();
         private long lost;
@@ -93,6 +97,7 @@ class ConsoleSessionTest {
 
         private synchronized void item(JsonNode item) {
             if (item.has("console")) {
+                guests.add(seen.size() + " " + item.get("guest").asText());
                 connected.complete(item);
             } else if (item.has("lost")) {
                 lost += item.get("lost").asLong();
@@ -198,6 +203,19 @@ class ConsoleSessionTest {
             viewer.type("12345");
             viewer.until(() -> viewer.dropped == 5);
             assertThat(viewer.end().toString()).isEqualTo("{\"lost\":0,\"dropped\":5}");
+        }
+    }
+
+    @Test
+    void itIsToldThatAGuestHasComeAndThatItHasGoneBehindWhatItWrote() throws Exception {
+        try (var viewer = new Viewer(true, false).connected()) {
+            var guest = echo();
+            viewer.until(() -> viewer.guests.equals(List.of("0 false", "0 true")));
+            write("bye");
+            guest.close();
+            viewer.until(() -> viewer.guests.size() == 3);
+
+            assertThat(viewer.guests).last().isEqualTo("3 false");
         }
     }
 

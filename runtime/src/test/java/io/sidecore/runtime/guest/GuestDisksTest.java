@@ -40,6 +40,7 @@ class GuestDisksTest {
     private Path snapshot;
     private final List<String> notes = new CopyOnWriteArrayList<>();
     private final AtomicInteger steps = new AtomicInteger();
+    private volatile Guest.Progress last;
     private Runnable step = () -> {};
 
     private final Guest.Watcher watcher = new Guest.Watcher() {
@@ -50,9 +51,15 @@ class GuestDisksTest {
         public void exited(Guest.Exit exit) {}
 
         @Override
-        public void progressed() {
+        public void progressed(Guest.Progress progress) {
+            last = progress;
             steps.incrementAndGet();
             step.run();
+        }
+
+        @Override
+        public void overwriting() {
+            notes.add("overwriting");
         }
 
         @Override
@@ -144,7 +151,8 @@ class GuestDisksTest {
         assertThat(held("a")).containsExactly(1);
         assertThat(held("b")).containsExactly(1);
         assertThat(steps).hasPositiveValue();
-        assertThat(notes).containsExactly("restoring: its disks are overwritten by those of the snapshot");
+        assertThat(last).isEqualTo(new Guest.Progress("disk b", SIZE, SIZE));
+        assertThat(notes).containsExactly("overwriting");
     }
 
     @Test
@@ -193,7 +201,7 @@ class GuestDisksTest {
 
         assertThat(notes)
                 .containsExactly(
-                        "restoring: its disks are overwritten by those of the snapshot",
+                        "overwriting",
                         "half-restored: it broke off at disk a: its disks may hold some of the snapshot and "
                                 + "some of what was there before, until they are restored again");
         assertThat(held("b")).containsExactly(2);

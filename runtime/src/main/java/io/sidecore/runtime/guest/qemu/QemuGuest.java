@@ -19,17 +19,12 @@ import io.sidecore.runtime.guest.Spawner;
 import io.sidecore.runtime.guest.UnixListener;
 import io.sidecore.runtime.transfer.VolumeFiles;
 import java.io.IOException;
-import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
-import java.nio.channels.FileChannel;
-import java.nio.channels.ReadableByteChannel;
 import java.nio.channels.SocketChannel;
-import java.nio.channels.WritableByteChannel;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
@@ -57,8 +52,6 @@ import org.slf4j.LoggerFactory;
 public final class QemuGuest implements Guest {
     private static final Logger LOG = LoggerFactory.getLogger(QemuGuest.class);
 
-    private static final String STATE_FILE = "machine.state";
-    private static final String MIGRATION_SOCKET = "state.sock";
     private static final Duration HEARTBEAT = Duration.ofSeconds(2);
     private static final Duration PATIENCE = Duration.ofSeconds(10);
 
@@ -94,8 +87,7 @@ public final class QemuGuest implements Guest {
     /** Why QEMU has stopped it, or is about to. */
     private volatile String ioError = "";
 
-    /** The machine's state as it was saved last, unless it has moved since. */
-    private volatile @Nullable FileChannel saved;
+    private volatile @Nullable MachineState state;
 
     /** Told of by one thread only. */
     private long resets;
@@ -125,13 +117,38 @@ public final class QemuGuest implements Guest {
         });
     }
 
-    private void started(Watcher told, Optional<Path> snapshot) throws Exception {
+    /**
+     * Looks for the files that such a machine needs.
+     *
+     * @return the program
+     * @throws GuestException if one is not there
+     */
+    public static Path check(GuestSettings.Qemu settings) {
         var program = Spawner.found(settings.program())
                 .orElseThrow(() -> new GuestException(settings.program()
                         + (settings.program().contains("/") ? " is no program" : " is not installed")
                         + ": install QEMU (Debian: apt install qemu-system-x86), or set guest.program to where it is"));
         refuseMissing("kernel", settings.kernel());
         refuseMissing("initrd", settings.initrd());
+        var _ = firmware(settings);
+        return program;
+    }
+
+    private static void refuseMissing(String what, Optional<Path> file) {
+        file.filter(path -> !Files.isReadable(path)).ifPresent(path -> {
+            throw new GuestException(
+                    what + " " + path + (Files.exists(path) ? ": the file cannot be read" : ": there is no such file"));
+        });
+    }
+
+    private static Optional<Path> firmware(GuestSettings.Qemu settings) {
+        return settings.kernel().isPresent() || settings.firmware() == GuestSettings.Firmware.BIOS
+                ? Optional.empty()
+                : Optional.of(Firmware.uefi());
+    }
+
+    private void started(Watcher told, Optional<Path> snapshot) throws Exception {
+        var program = check(settings);
         prepareFolder();
         var accelerator = Accelerator.choose(settings.accelerator(), program, spawner, place.folder());
         told.noted("accelerator", accelerator.sentence());
@@ -156,7 +173,7 @@ public final class QemuGuest implements Guest {
                         .filter(one -> one.attachment().readOnly())
                         .map(QemuGuest::volume)
                         .toList(),
-                firmware(),
+                firmware(settings),
                 snapshot.isPresent());
         refuseKilled();
         var started = spawner.start(command.arguments(), place.folder());
@@ -171,9 +188,11 @@ public final class QemuGuest implements Guest {
         var monitor = new Qmp(qmpSocket.acceptOne(), this::heard);
         qmp = monitor;
         keep(monitor);
-        await(monitor.negotiate());
+        Qmp.await(monitor.negotiate());
+        var machineState = keep(new MachineState(monitor, place.folder(), settings.hangTimeout(), told::progressed));
+        state = machineState;
         if (snapshot.isPresent()) {
-            load(monitor, snapshot.get());
+            machineState.load(snapshot.get());
         }
         weigh(monitor, started, told);
         var pinned = pin(monitor);
@@ -182,7 +201,7 @@ public final class QemuGuest implements Guest {
             // Changed meanwhile, when nobody was told.
             pin(monitor);
         }
-        await(monitor.ask("cont"));
+        Qmp.await(monitor.ask("cont"));
         if (!spawner.endsWithTheHost()) {
             told.noted("warning", "there is no setpriv here: QEMU will outlive a host that is killed");
         }
@@ -195,9 +214,7 @@ public final class QemuGuest implements Guest {
 
     private void refuseOther(Path snapshot, String version, boolean byKvm) throws IOException {
         SavedMachine.read(snapshot).refuse(machine(version, byKvm));
-        if (!Files.isReadable(snapshot.resolve(STATE_FILE))) {
-            throw new GuestException("the snapshot is damaged: " + STATE_FILE + " is not there, or cannot be read");
-        }
+        MachineState.refuseMissing(snapshot);
     }
 
     private void refuseKilled() {
@@ -205,19 +222,6 @@ public final class QemuGuest implements Guest {
         if (why != null) {
             throw new GuestException(why);
         }
-    }
-
-    private static void refuseMissing(String what, Optional<Path> file) {
-        file.filter(path -> !Files.isReadable(path)).ifPresent(path -> {
-            throw new GuestException(
-                    what + " " + path + (Files.exists(path) ? ": the file cannot be read" : ": there is no such file"));
-        });
-    }
-
-    private Optional<Path> firmware() {
-        return settings.kernel().isPresent() || settings.firmware() == GuestSettings.Firmware.BIOS
-                ? Optional.empty()
-                : Optional.of(Firmware.uefi());
     }
 
     private static String volume(Held held) {
@@ -273,12 +277,6 @@ public final class QemuGuest implements Guest {
                 LOG.debug("VM {}: its console ended: {}", place.vm(), gone.getMessage());
             }
         });
-    }
-
-    private void dismiss(AutoCloseable resource) {
-        synchronized (resources) {
-            resources.remove(resource);
-        }
     }
 
     private <T extends AutoCloseable> T keep(T resource) {
@@ -442,13 +440,24 @@ public final class QemuGuest implements Guest {
                 }
             }
             case "RESUME" -> {
-                forgetSaved();
+                moved();
                 if (running && !pausing) {
                     watcher().resumed("QEMU has resumed it");
                 }
             }
             case "BLOCK_IO_ERROR" -> blockError(data);
             default -> LOG.debug("VM {}: QEMU says {}", place.vm(), message);
+        }
+    }
+
+    private void moved() {
+        var before = state;
+        if (before != null) {
+            try {
+                before.moved();
+            } catch (IOException e) {
+                LOG.warn("VM {}: {}", place.vm(), e.toString());
+            }
         }
     }
 
@@ -542,14 +551,6 @@ public final class QemuGuest implements Guest {
                 : explained(monitor.ask(command, arguments));
     }
 
-    private static <T> T await(CompletableFuture<T> answer) throws InterruptedException {
-        try {
-            return answer.get();
-        } catch (ExecutionException e) {
-            throw new GuestException(String.valueOf(e.getCause().getMessage()), e.getCause());
-        }
-    }
-
     private static CompletionStage<Void> explained(CompletableFuture<JsonNode> answer) {
         return answer.handle((done, failure) -> {
             if (failure != null) {
@@ -625,7 +626,7 @@ public final class QemuGuest implements Guest {
     /** The kernel's numbers of the threads that are its virtual CPUs. */
     private static List<Integer> threads(Qmp monitor) throws InterruptedException {
         var threads = new ArrayList<Integer>();
-        for (var cpu : await(monitor.ask("query-cpus-fast"))) {
+        for (var cpu : Qmp.await(monitor.ask("query-cpus-fast"))) {
             threads.add(cpu.path("thread-id").asInt());
         }
         return threads;
@@ -676,124 +677,45 @@ public final class QemuGuest implements Guest {
     @Override
     public CompletionStage<Void> snapshot(Path folder) {
         return Aside.run("sidecore-qemu-snapshot", () -> {
-            var monitor = monitor();
-            var held = disks;
-            assert held != null : place;
-            var wasPaused = pausing
-                    || !await(monitor.ask("query-status")).path("running").asBoolean();
-            pausing = true;
             try {
-                await(monitor.ask("stop"));
-                saveMachine(monitor, folder.resolve(STATE_FILE));
-                machine(SavedMachine.version(await(monitor.ask("query-version"))), kvm)
-                        .write(folder);
-                held.save(new VolumeFiles(place.host()), folder);
-            } finally {
-                if (!wasPaused) {
-                    await(monitor.ask("cont"));
-                    pausing = false;
-                }
+                save(monitor(), folder);
+                return null;
+            } catch (GuestException e) {
+                throw ended().map(how -> new GuestException(how, e)).orElse(e);
+            } catch (IOException e) {
+                throw new GuestException(ended().orElse("the snapshot cannot be written: " + e.getMessage()), e);
             }
-            return null;
         });
     }
 
-    /** QEMU sends a machine's state once, and again after it has moved; until then it is what was saved before. */
-    private void saveMachine(Qmp monitor, Path file) throws Exception {
-        var before = saved;
-        if (before == null) {
-            store(monitor, file);
-            saved = keep(FileChannel.open(file, StandardOpenOption.READ));
-        } else {
-            try (var to = Files.newByteChannel(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-                copy(before.position(0), to);
-            }
-        }
-    }
-
-    /** It moves again. */
-    private void forgetSaved() {
-        var before = saved;
-        if (before != null) {
-            saved = null;
-            dismiss(before);
-            close(before);
-        }
-    }
-
-    private void store(Qmp monitor, Path file) throws Exception {
-        // With the run it ends, too: a QEMU that has died does not call.
-        var socket = keep(UnixListener.bind(place.folder().resolve(MIGRATION_SOCKET)));
-        try (socket) {
-            await(monitor.ask("migrate-set-parameters", Map.of("max-bandwidth", Long.MAX_VALUE / 2)));
-            await(monitor.ask("migrate", Map.of("uri", "unix:" + MIGRATION_SOCKET)));
-            var copied = Aside.run("sidecore-qemu-state", () -> {
-                try (var from = socket.acceptOne();
-                        var to = Files.newByteChannel(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-                    copy(from, to);
-                }
-                return null;
-            });
-            awaitMigration(monitor, copied);
+    private void save(Qmp monitor, Path folder) throws IOException, InterruptedException {
+        var held = disks;
+        var machineState = state;
+        assert held != null && machineState != null : place;
+        var wasPaused = pausing
+                || !Qmp.await(monitor.ask("query-status")).path("running").asBoolean();
+        pausing = true;
+        try {
+            Qmp.await(monitor.ask("stop"));
+            machineState.save(folder);
+            machine(SavedMachine.version(Qmp.await(monitor.ask("query-version"))), kvm)
+                    .write(folder);
+            held.save(new VolumeFiles(place.host()), folder);
         } finally {
-            dismiss(socket);
-        }
-    }
-
-    private void load(Qmp monitor, Path folder) throws Exception {
-        var file = folder.resolve(STATE_FILE);
-        var socket = place.folder().resolve(MIGRATION_SOCKET);
-        await(monitor.ask("migrate-incoming", Map.of("uri", "unix:" + MIGRATION_SOCKET)));
-        try (var from = Files.newByteChannel(file);
-                var to = SocketChannel.open(UnixDomainSocketAddress.of(socket))) {
-            copy(from, to);
-        } finally {
-            Files.deleteIfExists(socket);
-        }
-        awaitMigration(monitor, CompletableFuture.completedFuture(null));
-    }
-
-    private static void copy(ReadableByteChannel from, WritableByteChannel to) throws IOException {
-        var buffer = ByteBuffer.allocateDirect(1 << 20);
-        while (from.read(buffer.clear()) >= 0) {
-            for (buffer.flip(); buffer.hasRemaining(); ) {
-                to.write(buffer);
+            if (!wasPaused) {
+                Qmp.await(monitor.ask("cont"));
+                pausing = false;
             }
         }
     }
 
-    /**
-     * Waits as long as it gets on.
-     *
-     * @param copied what goes on beside it, and tells more of an error than QEMU can
-     */
-    private void awaitMigration(Qmp monitor, CompletableFuture<?> copied) throws InterruptedException {
-        var atMost = settings.hangTimeout();
-        var progress = "";
-        for (var since = System.nanoTime(); System.nanoTime() - since < atMost.toNanos(); Thread.sleep(20)) {
-            if (copied.isCompletedExceptionally()) {
-                await(copied);
-            }
-            var migration = await(monitor.ask("query-migrate"));
-            var status = migration.path("status").asText();
-            if (status.equals("completed") && copied.isDone()) {
-                return;
-            }
-            if (status.equals("failed") || status.equals("cancelled")) {
-                throw new GuestException("QEMU could not save or load the machine: "
-                        + migration.path("error-desc").asText("it does not say why"));
-            }
-            var now = status
-                    + copied.isDone()
-                    + migration.path("ram").path("transferred").asLong();
-            if (!now.equals(progress)) {
-                progress = now;
-                since = System.nanoTime();
-                watcher().progressed();
-            }
+    /** How it has ended, if that is why it cannot be asked: its sockets go a moment before it does. */
+    private Optional<String> ended() throws InterruptedException {
+        var of = process;
+        if (of == null || !of.waitFor(DYING.toMillis(), TimeUnit.MILLISECONDS)) {
+            return Optional.empty();
         }
-        await(monitor.ask("migrate_cancel"));
-        throw new GuestException(
-                "QEMU has not got on with saving or loading the machine for " + Amounts.duration(atMost));
+        errors.finish();
+        return Optional.of(exit(of).cause());
     }
 }

@@ -3,6 +3,7 @@ package io.sidecore.runtime.guest.qemu;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import io.sidecore.actors.vm.GuestException;
 import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -15,6 +16,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -53,6 +55,20 @@ final class Qmp implements AutoCloseable {
     /** Asks; the answer is what QEMU returns. Fails with a {@link QmpException}. */
     CompletableFuture<JsonNode> ask(String command) {
         return ask(command, Map.of());
+    }
+
+    /**
+     * Waits for an answer.
+     *
+     * @throws GuestException if QEMU refuses, or is gone
+     */
+    static <T> T await(CompletableFuture<T> answer) throws InterruptedException {
+        try {
+            return answer.get();
+        } catch (ExecutionException e) {
+            var cause = e.getCause();
+            throw new GuestException(cause.getMessage() == null ? cause.toString() : cause.getMessage(), cause);
+        }
     }
 
     CompletableFuture<JsonNode> ask(String command, Map<String, ?> arguments) {

@@ -3,28 +3,29 @@ package io.sidecore.runtime.cli;
 import io.sidecore.conf.Amounts;
 import java.io.PrintWriter;
 
-/** How far a copy is, on one line of a terminal that is written again and again; silent where nobody watches. */
-final class CopyProgress {
+/** How far something is that takes long, on one line of a terminal that is written again and again; silent where nobody watches. */
+final class ProgressLine {
+    private static final int COLUMNS = 79;
+
     private final PrintWriter err;
     private final boolean watched;
     private final long began = System.nanoTime();
     private int width;
 
-    CopyProgress(PrintWriter err, boolean watched) {
+    ProgressLine(PrintWriter err, boolean watched) {
         this.err = err;
         this.watched = watched;
     }
 
     /** On the terminal of this process, if it has one. */
-    static CopyProgress onTerminal(PrintWriter err) {
+    static ProgressLine onTerminal(PrintWriter err) {
         var console = System.console();
-        return new CopyProgress(err, console != null && console.isTerminal());
+        return new ProgressLine(err, console != null && console.isTerminal());
     }
 
+    /** A copy is so far. */
     void at(long done, long total) {
-        if (watched) {
-            show(line(done, total, elapsedSeconds()));
-        }
+        show(line(done, total, elapsedSeconds()));
     }
 
     double elapsedSeconds() {
@@ -39,10 +40,14 @@ final class CopyProgress {
         }
     }
 
-    private void show(String line) {
-        err.print("\r" + line + " ".repeat(Math.max(0, width - line.length())));
-        err.flush();
-        width = line.length();
+    /** No more of it than fits on one line: the next one takes its place. */
+    void show(String text) {
+        if (watched) {
+            var line = text.length() > COLUMNS ? text.substring(0, COLUMNS) : text;
+            err.print("\r" + line + " ".repeat(Math.max(0, width - line.length())));
+            err.flush();
+            width = line.length();
+        }
     }
 
     /** How much, how fast, how long still. */
