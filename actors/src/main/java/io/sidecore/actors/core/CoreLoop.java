@@ -432,7 +432,7 @@ public final class CoreLoop implements Loop {
         var run = 0;
         while (run < limits.turnTasks()) {
             if (!ended) {
-                admit();
+                admit(limits.turnTasks());
             }
             var task = simulation == null ? local.poll() : simulation.pick(local);
             if (task == null) {
@@ -455,8 +455,10 @@ public final class CoreLoop implements Loop {
         return run;
     }
 
-    private void admit() {
-        for (Runnable task; (task = remote.poll()) != null; ) {
+    /** Takes so many of the tasks of other threads, who may submit them faster than they can be taken. */
+    private void admit(int most) {
+        Runnable task;
+        for (var taken = 0; taken < most && (task = remote.poll()) != null; taken++) {
             counters.handOffs.add(1);
             local.add(task);
         }
@@ -587,7 +589,7 @@ public final class CoreLoop implements Loop {
         // back.
         synchronized (leftBehind) {
             state.set(ENDED);
-            admit();
+            admit(Integer.MAX_VALUE);
         }
         // What a last signal asks for is not left out, unless it asks for ever.
         for (var left = 0; left < 1_000 && !signals.isEmpty() || !local.isEmpty(); left++) {

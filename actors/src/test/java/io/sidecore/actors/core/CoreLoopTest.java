@@ -15,6 +15,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -351,8 +352,10 @@ class CoreLoopTest {
             case OWN_TASKS -> loop.execute(() -> again(over));
             case TASKS_OF_OTHERS ->
                 Thread.ofPlatform().daemon().start(() -> {
+                    var room = new Semaphore(10_000);
                     while (!over.get()) {
-                        loop.execute(() -> {});
+                        room.acquireUninterruptibly();
+                        loop.execute(room::release);
                     }
                 });
             case DEADLINES -> loop.execute(() -> armAgain(over));
@@ -389,6 +392,21 @@ class CoreLoopTest {
         } finally {
             over.set(true);
         }
+    }
+
+    /** Whoever submits faster than a loop takes does not hold it. */
+    @Test
+    void aTurnTakesNoMoreOfTheTasksOfOthersThanItHasToDoWith() {
+        var flooded = loop(0);
+        for (var i = 0; i < 100_000; i++) {
+            flooded.execute(() -> {});
+        }
+
+        flooded.turn();
+        flooded.stop();
+
+        assertThat(flooded.counters().tasks.get()).isBetween(1L, 64L);
+        assertThat(flooded.counters().handOffs.get()).isLessThanOrEqualTo(64 * 64);
     }
 
     /** Each look is a system call. */
