@@ -6,8 +6,10 @@ import io.sidecore.actors.vm.GuestException;
 import io.sidecore.actors.vm.GuestProgram;
 import io.sidecore.actors.vm.History;
 import io.sidecore.actors.vm.VirtualMachine;
+import io.sidecore.conf.Amounts;
 import io.sidecore.conf.GuestSettings;
 import io.sidecore.conf.Names;
+import io.sidecore.conf.Spelling;
 import io.sidecore.conf.VmSettings;
 import io.sidecore.runtime.guest.EventGuest;
 import io.sidecore.runtime.guest.GuestPlace;
@@ -461,8 +463,7 @@ public final class VirtualMachines {
     private Path existing(String name, String snapshot) {
         var all = snapshots(name);
         if (!all.contains(snapshot)) {
-            throw new HostException("VM " + name + " has no snapshot " + snapshot
-                    + (all.isEmpty() ? "" : "; it has " + String.join(", ", all)));
+            throw new HostException("VM " + name + " has no snapshot " + snapshot + Spelling.hint(snapshot, all));
         }
         return snapshotsOf(name).resolve(snapshot);
     }
@@ -536,6 +537,14 @@ public final class VirtualMachines {
         synchronized (this) {
             stopping = true;
             left = new ArrayList<>(all.values());
+        }
+        for (var vm : left) {
+            if (ALIVE.contains(vm.state())) {
+                LOG.info(
+                        "VM {}: it has {} to end",
+                        vm.name(),
+                        Amounts.duration(vm.settings().stopTimeout()));
+            }
         }
         var ended = left.stream()
                 .map(vm -> vm.stop("the host is stopping").toCompletableFuture())

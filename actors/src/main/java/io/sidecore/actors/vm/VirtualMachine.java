@@ -364,7 +364,7 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
             case STOPPING -> {
                 stoppers.add(stop.replyTo());
                 if (stop.hard() && ending != null) {
-                    kill(ending);
+                    harder(ending, stop.cause());
                 }
             }
             case STARTING -> {
@@ -381,6 +381,15 @@ public final class VirtualMachine extends AbstractBehavior<VirtualMachine.Comman
             }
         }
         return this;
+    }
+
+    /** One that was asked is killed; one that is being killed, or at its end, is so once more. */
+    private void harder(Guest.Exit as, String why) {
+        var asked = !timers.isTimerActive(KillTimeout.class);
+        if (asked) {
+            note("killed", why);
+        }
+        kill(asked ? new Guest.Exit(true, why) : as);
     }
 
     private void ask(String why) {

@@ -429,7 +429,8 @@ class VirtualMachineTest extends ScriptedVm {
         guest.exits(false, "killed");
 
         answered(asked);
-        answered(hard);
+        assertThat(answered(hard).cause()).isEqualTo("not wanted");
+        assertThat(history).contains("killed stopping>stopping: not wanted");
     }
 
     @Test

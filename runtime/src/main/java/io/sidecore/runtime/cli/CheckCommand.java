@@ -5,6 +5,7 @@ import io.sidecore.runtime.VirtualMachines;
 import io.sidecore.runtime.control.ControlClient;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
+import java.util.concurrent.atomic.AtomicInteger;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Parameters;
@@ -32,22 +33,25 @@ final class CheckCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         var settings = Settings.load(file, ControlClient::surroundings);
+        var err = spec.commandLine().getErr();
+        var warnings = new AtomicInteger();
+        settings.vms()
+                .forEach((name, vm) -> VirtualMachines.lacking(vm.guest()).ifPresent(why -> {
+                    warnings.incrementAndGet();
+                    err.println("sidecore: warning: VM " + name + " cannot start as things are: " + why);
+                }));
+        err.flush();
         var out = spec.commandLine().getOut();
-        out.println("%s: ok: %s, %s%s"
+        out.println("%s: ok%s: %s, %s%s"
                 .formatted(
                         file,
+                        warnings.get() == 0 ? "" : ", with " + counted(warnings.get(), "warning"),
                         counted(settings.volumes().size(), "volume"),
                         counted(settings.nbd().map(nbd -> nbd.volumes().size()).orElse(0), "export"),
                         settings.vms().isEmpty()
                                 ? ""
                                 : ", " + counted(settings.vms().size(), "virtual machine")));
         out.flush();
-        var err = spec.commandLine().getErr();
-        settings.vms()
-                .forEach((name, vm) -> VirtualMachines.lacking(vm.guest())
-                        .ifPresent(why ->
-                                err.println("sidecore: warning: VM " + name + " cannot start as things are: " + why)));
-        err.flush();
         return 0;
     }
 

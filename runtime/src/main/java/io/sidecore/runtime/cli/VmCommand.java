@@ -195,10 +195,25 @@ final class VmCommand {
     /** Asks for what may take long; how far it is is shown at a terminal. */
     private static JsonNode watched(ObjectNode request, Connection host) {
         var progress = host.json() ? new ProgressLine(host.err(), false) : ProgressLine.onTerminal(host.err());
+        var left = new Thread(() -> {
+            progress.end();
+            host.err().println("\nsidecore: nobody waits for it any more; the host goes on with what was asked");
+            host.err().flush();
+        });
+        Runtime.getRuntime().addShutdownHook(left);
         try {
             return host.ask(request, item -> progress.show(progress(item)));
         } finally {
+            forget(left);
             progress.end();
+        }
+    }
+
+    private static void forget(Thread hook) {
+        try {
+            Runtime.getRuntime().removeShutdownHook(hook);
+        } catch (IllegalStateException runsAlready) {
+            // Ctrl-C: it says so.
         }
     }
 
@@ -217,9 +232,11 @@ final class VmCommand {
     private static int change(ObjectNode request, String what, Connection host) {
         var vm = watched(request, host);
         var cause = vm.get("cause").asText();
+        var failed = vm.get("state").asText().equals("failed");
         host.print(
                 vm,
-                "VM " + vm.get("name").asText() + " " + what + vm.get("state").asText()
+                "VM " + vm.get("name").asText() + " "
+                        + (failed ? "has failed" : what + vm.get("state").asText())
                         + (cause.isEmpty() ? "" : ": " + cause));
         return 0;
     }

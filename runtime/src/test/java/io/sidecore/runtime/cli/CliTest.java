@@ -149,7 +149,8 @@ class CliTest {
         assertThat(execute("check", file.toString())).isZero();
 
         assertThat(out.toString())
-                .isEqualToNormalizingNewlines(file + ": ok: 0 volumes, 0 exports, 4 virtual machines\n");
+                .isEqualToNormalizingNewlines(
+                        file + ": ok, with 3 warnings: 0 volumes, 0 exports, 4 virtual machines\n");
         assertThat(err.toString().lines())
                 .hasSize(3)
                 .anyMatch(line -> line.startsWith("sidecore: warning: VM broken cannot start as things are: "))

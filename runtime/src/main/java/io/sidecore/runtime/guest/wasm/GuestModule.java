@@ -1,5 +1,6 @@
 package io.sidecore.runtime.guest.wasm;
 
+import io.sidecore.conf.Amounts;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.lang.ref.WeakReference;
@@ -239,8 +240,8 @@ public final class GuestModule {
      */
     public void checkMemory(long bytes) {
         if (initialMemory() > bytes) {
-            throw new ModuleException("the module starts with " + initialMemory() + " bytes of memory, and its VM has "
-                    + bytes + ": give the VM at least as much");
+            throw new ModuleException("the module starts with " + Amounts.size(initialMemory())
+                    + " of memory, and its VM has " + Amounts.size(bytes) + ": set guest.memory to at least as much");
         }
     }
 

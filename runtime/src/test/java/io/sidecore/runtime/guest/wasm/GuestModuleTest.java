@@ -292,7 +292,7 @@ class GuestModuleTest {
     void aVmWithTooLittleMemoryIsToldHowMuchIsNeeded() {
         assertThatThrownBy(() -> events().module().checkMemory(65_535))
                 .isInstanceOf(ModuleException.class)
-                .hasMessageContaining("65536 bytes of memory")
+                .hasMessageContaining("64 KiB of memory")
                 .hasMessageContaining("65535");
         events().module().checkMemory(65_536);
     }
