@@ -185,7 +185,7 @@ class WasmVmTest {
     void aModuleThatIsLargerThanItsVmSaysWhatItNeeds() {
         var vm = place.host.vms().create("web", settings(wasm(GuestSettings.Wasm.DEMO, 64 << 10, LONG)));
 
-        assertThat(failure(vm.start("wanted"))).contains("and its VM has 65536: give the VM at least as much");
+        assertThat(failure(vm.start("wanted"))).contains("and its VM has 64 KiB: set guest.memory to at least as much");
     }
 
     @Test

@@ -230,7 +230,7 @@ class WasmProgramTest {
         var text = new ModuleText().memory(5, 5).export("memory", 2, 0).exported("on_start", ">", "");
         assertThatThrownBy(() -> started(text))
                 .isInstanceOf(ModuleException.class)
-                .hasMessageContaining("give the VM");
+                .hasMessageContaining("set guest.memory to at least as much");
     }
 
     @Test
